@@ -1,0 +1,131 @@
+"""The atom table: one row an atom, the same columns in memory, in CSV and on the points layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import UserError
+from .frames import Calibration
+
+Origin = Literal["human", "detected", "predicted", "simulated", "corrected"]
+
+#: Column -> (type, value when absent). Units are in the names: px, pm.
+COLUMNS: dict[str, tuple[str, Any]] = {
+    "id": ("int64", -1),
+    "frame": ("int64", 0),
+    "element": ("str", "unknown"),
+    "x_px": ("float64", np.nan),
+    "y_px": ("float64", np.nan),
+    "x_pm": ("float64", np.nan),
+    "y_pm": ("float64", np.nan),
+    "sigma_x_pm": ("float64", np.nan),
+    "sigma_y_pm": ("float64", np.nan),
+    "x_map_px": ("float64", np.nan),
+    "y_map_px": ("float64", np.nan),
+    "probability": ("float64", np.nan),
+    "amplitude": ("float64", np.nan),
+    "intensity": ("float64", np.nan),
+    "intensity_error": ("float64", np.nan),
+    "background": ("float64", np.nan),
+    "width_px": ("float64", np.nan),
+    "sublattice": ("str", ""),
+    "grain": ("int64", -1),
+    "origin": ("str", "human"),
+    "round": ("int64", 0),
+    "flag": ("str", ""),
+}
+
+REQUIRED = ("element", "x_px", "y_px")
+
+
+def conform(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a copy with exactly the table's columns, types and order.
+
+    Absent columns get their default; unknown ones are dropped; rows without an id (-1) get the
+    next free ones in order.
+
+    Raises
+    ------
+    UserError
+        When `element`, `x_px` or `y_px` is missing, or a position is not a finite number.
+    """
+    lacking = [c for c in REQUIRED if c not in table.columns]
+    if lacking:
+        raise UserError(
+            f"The atom table lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}: "
+            "it needs at least element, x_px and y_px."
+        )
+    out: dict[str, Any] = {}
+    for name, (kind, default) in COLUMNS.items():
+        if name not in table.columns:
+            out[name] = np.full(len(table), default, dtype=object if kind == "str" else kind)
+            continue
+        column = table[name]
+        try:
+            if kind == "str":
+                out[name] = (
+                    column.astype(object)
+                    .where(column.notna(), default)
+                    .astype(str)
+                    .to_numpy(object)
+                )
+            elif kind == "int64":
+                out[name] = pd.to_numeric(column).fillna(default).astype("int64").to_numpy()
+            else:
+                out[name] = pd.to_numeric(column).astype("float64").to_numpy()
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"The column {name} of the atom table is not all numbers: {error}"
+            ) from error
+    made = pd.DataFrame(
+        {k: pd.Series(v, dtype="str" if COLUMNS[k][0] == "str" else None) for k, v in out.items()}
+    )
+    if not np.isfinite(made[["x_px", "y_px"]].to_numpy()).all():
+        raise UserError("The atom table has positions that are not numbers.")
+    unnamed = made["id"].to_numpy() < 0
+    if unnamed.any():
+        made.loc[unnamed, "id"] = next_id(made) + np.arange(int(unnamed.sum()))
+    return made
+
+
+def empty_atoms() -> pd.DataFrame:
+    """Return an atom table without rows."""
+    return conform(pd.DataFrame({"element": [], "x_px": [], "y_px": []}))
+
+
+def make_atoms(xy_px: ArrayLike, element: str | Sequence[str], **columns: Any) -> pd.DataFrame:
+    """Make a table from (N, 2) positions x, y in px; scalars in `columns` fill every row."""
+    xy = np.asarray(xy_px, dtype=np.float64).reshape(-1, 2)
+    base: dict[str, Any] = {"x_px": xy[:, 0], "y_px": xy[:, 1]}
+    table = pd.DataFrame(base)
+    for name, value in {"element": element, **columns}.items():
+        table[name] = value if len(table) else pd.Series(dtype=object)
+    return conform(table)
+
+
+def positions(table: pd.DataFrame) -> NDArray[np.float64]:
+    """Return (N, 2) positions x, y in px."""
+    return table[["x_px", "y_px"]].to_numpy(dtype=np.float64)
+
+
+def next_id(table: pd.DataFrame) -> int:
+    """Return the smallest id above every id in the table (0 when it is empty)."""
+    return int(table["id"].max()) + 1 if len(table) else 0
+
+
+def with_calibration(table: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
+    """Return a copy with `x_pm`, `y_pm` computed from the positions in px."""
+    out = table.copy()
+    out[["x_pm", "y_pm"]] = calibration.to_pm(positions(table))
+    return out
+
+
+def concat(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Stack tables, keeping ids as they are."""
+    filled = [t for t in tables if len(t)]
+    return conform(pd.concat(filled, ignore_index=True)) if filled else empty_atoms()

@@ -1,0 +1,82 @@
+"""Where the program keeps its own files, and what it remembers between starts."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .elements import PaletteName
+
+
+def data_home() -> Path:
+    """Return the folder of unsaved projects and settings: `APGAN_HOME`, or the system's place."""
+    override = os.environ.get("APGAN_HOME")
+    home = (
+        Path(override)
+        if override
+        else Path(platformdirs.user_data_dir("napari-apgan", appauthor=False))
+    )
+    home.mkdir(parents=True, exist_ok=True)
+    return home
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file so that a crash leaves either the old or the new one, never a part.
+
+    The content goes to a temporary name beside it, is synced, and swapped in. Windows refuses the
+    swap while another program reads the old file; that is retried for two seconds.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        for attempt in range(21):
+            try:
+                temporary.replace(path)
+                return
+            except PermissionError:
+                if attempt == 20:
+                    raise
+                time.sleep(0.1)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Settings(BaseModel):
+    """What is remembered between starts; shared by the docks and the command line."""
+
+    model_config = ConfigDict(extra="ignore", validate_assignment=True)
+
+    palette: PaletteName = "safe"
+    device: str = "auto"
+    preset: str = "fast"
+    recent_projects: list[str] = Field(default_factory=list)
+    last_folder: str = ""
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the settings file; defaults where it is absent or unreadable."""
+        try:
+            return cls.model_validate_json((data_home() / "settings.json").read_bytes())
+        except (OSError, ValidationError):
+            return cls()
+
+    def save(self) -> None:
+        """Write the settings file."""
+        write_atomically(data_home() / "settings.json", self.model_dump_json(indent=2))
+
+    def remember_project(self, path: Path) -> None:
+        """Put a project at the head of the recent ones (ten are kept)."""
+        text = str(path.resolve())
+        self.recent_projects = [text, *(p for p in self.recent_projects if p != text)][:10]
+        self.save()
