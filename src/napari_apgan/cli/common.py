@@ -1,0 +1,97 @@
+"""What several verbs share: their options, progress on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
+
+from ..errors import UserError
+from ..frames import Calibration, Missing, Progress
+from ..io import parse_pixel_size
+
+#: Everything for people goes to stderr; stdout stays for machines.
+console = Console(stderr=True, highlight=False)
+
+PixelSize = Annotated[
+    str | None,
+    typer.Option(
+        "--pixel-size",
+        metavar="PM|PM_Y,PM_X",
+        help="Pixel size in pm, for files that carry none or a false one.",
+    ),
+]
+MissingPixels = Annotated[
+    str,
+    typer.Option("--missing", help="Which pixels carry no measurement: auto, zero, nan or none."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Where the results go.")]
+Seed = Annotated[int, typer.Option(min=0, help="Makes everything random reproducible.")]
+
+_POLICIES: dict[str, Missing] = {"auto": "auto", "zero": "zero", "nan": "nan", "none": "none"}
+
+
+def missing_policy(text: str) -> Missing:
+    """Turn the option ``--missing`` into a policy."""
+    if text not in _POLICIES:
+        raise UserError(f"--missing takes auto, zero, nan or none, not {text!r}.")
+    return _POLICIES[text]
+
+
+def given_calibration(text: str | None) -> Calibration | None:
+    """Turn the option ``--pixel-size`` into a calibration, None when it was not given."""
+    return None if text is None else parse_pixel_size(text)
+
+
+def resolve_model(text: str) -> Path:
+    """Find the model file that a user means by a file, a run folder or the word ``bundled``."""
+    path = Path(text)
+    if path.is_dir():
+        path = path / "best.safetensors"
+    if path.is_file():
+        return path
+    if text == "bundled":
+        raise UserError(
+            "This version comes without bundled weights: train a model first, then give its file "
+            "or run folder."
+        )
+    raise UserError(f"There is no model at {text}: give a .safetensors file or a finished run folder.")
+
+
+def print_json(value: Any) -> None:
+    """Print a result on stdout as JSON."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Progress]:
+    """Show a bar on stderr; yields the function that moves it."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console, transient=True) as bars:
+        task = bars.add_task(what, total=None)
+
+        def move(done: int, total: int, message: str) -> None:
+            bars.update(task, completed=done, total=total, description=message or what)
+
+        yield move

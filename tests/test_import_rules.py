@@ -1,0 +1,132 @@
+"""The two import rules of the architecture, and that imports point downwards."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "napari_apgan"
+QT = {"qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "napari", "superqt", "magicgui", "vispy"}
+
+#: Rooms from the ground up: a room may import itself and those before it.
+FLOORS = [
+    {"errors"},
+    {"elements", "settings"},
+    {"frames", "regions"},
+    {"atoms"},
+    {"maps"},
+    {"io"},
+    {"measure"},
+    {"project"},
+    {"models", "simulate"},
+    {"predict"},
+    {"train"},
+    {"label"},
+    {"review"},
+    {"bench", "demo"},
+    {"ui", "cli"},
+]
+
+TORCH_ALLOWED = {
+    "models/networks.py",
+    "models/networks_fast.py",
+    "models/losses.py",
+    "models/modelfile.py",
+    "train/dataset.py",
+    "train/loop.py",
+    "predict/inference.py",
+    "predict/server.py",
+}
+
+
+def imports(path: Path, *, top_only: bool = False) -> Iterator[str]:
+    """Absolute names of everything a module imports (TYPE_CHECKING blocks aside)."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if top_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            here = ["napari_apgan", *path.relative_to(PACKAGE).with_suffix("").parts]
+            base = here[: -node.level] if node.level else []
+            stem = [*base, *(node.module.split(".") if node.module else [])]
+            yield from (".".join([*stem, alias.name]) for alias in node.names)
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_the_core_knows_nothing_of_qt_or_napari() -> None:
+    found = {
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in modules()
+        if room(path) != "ui"
+        for name in imports(path)
+        if name.split(".")[0] in QT
+    }
+    # The command line and benchmarks open windows only through `ui`.
+    assert not found
+
+
+def test_torch_is_imported_at_the_top_of_few_modules_only() -> None:
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        for name in imports(path, top_only=True)
+        if name.split(".")[0] in {"torch", "safetensors.torch"}
+    }
+    assert found <= TORCH_ALLOWED, found - TORCH_ALLOWED
+
+
+def test_imports_point_downwards() -> None:
+    floor = {name: level for level, names in enumerate(FLOORS) for name in names}
+    upward = set()
+    for path in modules():
+        here = room(path)
+        if here == "__init__":
+            continue
+        for name in imports(path, top_only=True):
+            parts = name.split(".")
+            if parts[0] != "napari_apgan" or len(parts) < 2 or parts[1] not in floor:
+                continue
+            if parts[1] != here and floor[parts[1]] >= floor[here]:
+                upward.add(f"{path.relative_to(PACKAGE)} -> {parts[1]}")
+    assert not upward
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "napari_apgan.models",
+        "napari_apgan.models.presets",
+        "napari_apgan.models.card",
+        "napari_apgan.train",
+        "napari_apgan.train.launcher",
+        "napari_apgan.train.runfolder",
+        "napari_apgan.train.prepare",
+        "napari_apgan.predict",
+        "napari_apgan.predict.protocol",
+        "napari_apgan.predict.files",
+        "napari_apgan.review",
+        "napari_apgan.review.ranking",
+        "napari_apgan.project",
+        "napari_apgan.cli",
+    ],
+)
+def test_what_the_window_uses_leaves_torch_and_qt_out(module: str) -> None:
+    code = (
+        f"import sys, {module}; "
+        "bad = {'torch', 'napari', 'qtpy', 'PyQt6', 'PySide6'} & set(sys.modules); "
+        "sys.exit(f'imported {bad}' if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
