@@ -1,0 +1,48 @@
+"""The recipe of the `fast` preset: our own small network, for laptops."""
+
+from __future__ import annotations
+
+from .recipe import Augmentation, LossWeights, NetworkSpec, Preset, Recipe
+
+FAST = Preset(
+    name="fast",
+    title="Fast",
+    summary=(
+        "A small network that knows about missing pixels; minutes on a laptop, "
+        "for most images the first choice."
+    ),
+    network=NetworkSpec(
+        kind="fast",
+        options={"channels": 32, "dilations": (1, 2, 4, 8, 1, 2, 4, 8), "out_features": 8},
+        receptive_field_px=169,
+        stride=2,
+    ),
+    recipe=Recipe(
+        steps=1200,
+        minutes=4.0,
+        crop_px=128,
+        batch=8,
+        rate=2e-3,
+        weight_decay=1e-4,
+        warmup_steps=20,
+        decay_from=0.5,
+        clip_norm=1.0,
+        ema=0.98,
+        validate_every=100,
+        patience=6,
+        weights=LossWeights(bce=1.0, ssim=0.3, peak_weight=2.0),
+        augmentation=Augmentation(
+            flip=True,
+            rotate=True,
+            scale=0.1,
+            contrast=0.3,
+            brightness=0.3,
+            gradient=0.3,
+            gamma=0.2,
+            noise=0.5,
+            blur_px=0.5,
+            dropout=0.5,
+            dropout_chance=0.2,
+        ),
+    ),
+)
