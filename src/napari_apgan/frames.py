@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -276,7 +276,7 @@ def make_frame(
     Raises
     ------
     UserError
-        When it is not a 2-D image of at least 8x8 px with at least one finite pixel.
+        When it is not a 2-D image of at least 2x2 px with at least one finite pixel.
     """
     image = np.asarray(image)
     if image.ndim != 2 or min(image.shape) < 2:
@@ -284,10 +284,12 @@ def make_frame(
     if image.dtype.kind not in "buif":
         raise UserError(f"{name or 'This image'} holds {image.dtype} values, not real intensities.")
     valid, note = find_missing(image, missing)
-    if not valid.any():
-        raise UserError(f"{name or 'This image'} holds no valid pixel.")
     with np.errstate(over="ignore"):
         data = np.where(valid, image, 0).astype(np.float32)
+    valid &= np.isfinite(data)  # a float64 beyond float32 is no intensity either
+    data[~valid] = 0
+    if not valid.any():
+        raise UserError(f"{name or 'This image'} holds no valid pixel.")
     return Frame(data, valid, calibration or Calibration(), name, index, note)
 
 
@@ -309,6 +311,8 @@ class Source:
         What the file says beyond the pixels (detector, microscope, title), as plain strings.
     missing : Missing
         Policy for missing pixels, see :func:`find_missing`.
+    note : str
+        What was done to the pixels when they were read, in one sentence; part of each frame's note.
     """
 
     name: str
@@ -318,6 +322,7 @@ class Source:
     dataset: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     missing: Missing = "auto"
+    note: str = ""
 
     @property
     def n_frames(self) -> int:
@@ -349,9 +354,10 @@ class Source:
             image = np.asarray(self.stack[index])
         except Exception as error:
             raise UserError(f"Frame {index} of {self.name} could not be read: {error}") from error
-        return make_frame(
+        frame = make_frame(
             image, self.calibration, missing=self.missing, name=self.name, index=index
         )
+        return replace(frame, note=f"{self.note} {frame.note}".strip()) if self.note else frame
 
 
 Progress = Callable[[int, int, str], None]
