@@ -1,0 +1,30 @@
+"""`python -m napari_apgan.predict --serve`: the helper process of the window and of batch work."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the helper until its stdin closes."""
+    parser = argparse.ArgumentParser(
+        prog="python -m napari_apgan.predict",
+        description="Predict on request: JSON lines on stdin, replies on stdout.",
+    )
+    parser.add_argument("--serve", action="store_true", required=True, help="listen on stdin")
+    parser.parse_args(arguments)
+    # torch is imported with the server, and may print: stdout is taken first.
+    from .stdout import keep_stdout_clean
+
+    replies = keep_stdout_clean()
+    from .server import Server
+
+    Server(sys.stdin.buffer, replies, abandon=lambda: os._exit(1)).serve()
+    replies.close()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,77 @@
+"""What a model says of one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_apgan.frames import Calibration
+
+#: x0, y0, x1, y1 in whole px: columns x0 to x1 - 1 and rows y0 to y1 - 1.
+Box = tuple[int, int, int, int]
+
+#: Asked between tiles; True ends the prediction with :class:`Cancelled`.
+IsCancelled = Callable[[], bool]
+
+
+class Cancelled(Exception):  # noqa: N818  (it is no error: the user asked for it)
+    """The user ended a prediction before it was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The probability maps of a frame and the atoms read from them.
+
+    Parameters
+    ----------
+    maps : (C, Y, X) float32 array
+        One channel an element, 0..1, on the frame's own pixels; only the box when one was asked.
+    atoms : DataFrame
+        Atom table in the coordinates of the whole frame. `x_map_px`, `y_map_px` come from the
+        maps; `x_px`, `y_px` are offered: refined on the raw image where that succeeded.
+    elements : tuple of str
+        Names of the channels.
+    notes : tuple of str
+        Sentences for the user: what was resampled, which device took over, what failed.
+    box : Box, optional
+        The part of the frame that `maps` covers; None for all of it.
+    calibration : Calibration
+        The frame's.
+    """
+
+    maps: NDArray[np.float32]
+    atoms: pd.DataFrame
+    elements: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    box: Box | None = None
+    calibration: Calibration = field(default_factory=Calibration)
+
+
+def clip_box(box: Sequence[float] | None, shape: tuple[int, int]) -> Box | None:
+    """Round a box outwards to whole pixels inside a frame of (rows, columns).
+
+    Returns None when it covers the whole frame or none was given.
+
+    Raises
+    ------
+    UserError
+        When nothing of it lies inside the frame.
+    """
+    from napari_apgan.errors import UserError
+
+    if box is None:
+        return None
+    x0, y0, x1, y1 = box
+    clipped = (
+        max(int(np.floor(min(x0, x1))), 0),
+        max(int(np.floor(min(y0, y1))), 0),
+        min(int(np.ceil(max(x0, x1))), shape[1]),
+        min(int(np.ceil(max(y0, y1))), shape[0]),
+    )
+    if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
+        raise UserError("The region lies outside the image: draw it on the image.")
+    return None if clipped == (0, 0, shape[1], shape[0]) else clipped
