@@ -17,6 +17,7 @@ from .edits import (
 from .folder import PredictionFiles, ProjectSettings
 from .labelling import CalibrationReport
 from .opening import RecoverySummary
+from .pairs import ImportReport
 from .project import Project
 from .recent import recent_projects, unsaved_projects
 from .runs import Round
@@ -30,6 +31,7 @@ __all__ = [
     "ChangeAtoms",
     "Document",
     "Edit",
+    "ImportReport",
     "PairEntry",
     "PredictionFiles",
     "Project",

@@ -130,11 +130,16 @@ def new_atoms(
     """
     first = project.record(source_id).next_id
     ids = list(range(first, first + len(table)))
-    numbered = conform(table.assign(id=ids))
-    numbered["element"] = [tables.one_line(e).strip() or "unknown" for e in numbered["element"]]
+    numbered = tidy_elements(conform(table.assign(id=ids)))
     add = AddAtoms.of(source_id, frame, numbered)
     more = with_elements(project, list(dict.fromkeys(numbered["element"].tolist())))
     return (Batch(name=add.title(), edits=(more, add)) if more else add), ids
+
+
+def tidy_elements(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose elements are names that :class:`Element` takes as they are."""
+    names = [tables.one_line(e).strip() or "unknown" for e in table["element"].tolist()]
+    return table.assign(element=pd.Series(names, index=table.index, dtype="str"))
 
 
 def with_elements(project: ProjectCore, names: Sequence[str]) -> SetElements | None:

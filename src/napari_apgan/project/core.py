@@ -85,6 +85,17 @@ class ProjectCore:
         self._pending: set[Document] = set()
         self._saved_at = time.monotonic()
         self._edits_since_save = self.recovered.edits_replayed
+        if self.recovered.history_lost and self._writer is not None:
+            self._begin_new_history(self._writer)
+
+    def _begin_new_history(self, writer: JournalWriter) -> None:
+        """Write all that is left to the files; from here on the journal counts anew."""
+        try:
+            self.save()
+            writer.append("mark", note="the journal was damaged: history starts anew")
+        except BaseException:
+            self._release()
+            raise
 
     # ------------------------------------------------------------------ opening and closing
 
@@ -146,14 +157,17 @@ class ProjectCore:
             if not self.read_only:
                 self.save()
         finally:
-            self.closed = True
-            empty = self._is_empty()
-            if self._writer is not None:
-                self._writer.close()
-            if self._lock is not None:
-                self._lock.release()
-            if empty:
-                shutil.rmtree(self.path, ignore_errors=True)
+            self._release()
+        if self._is_empty():
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def _release(self) -> None:
+        self.closed = True
+        self._autosaver.wait()
+        if self._writer is not None:
+            self._writer.close()
+        if self._lock is not None:
+            self._lock.release()
 
     def _is_empty(self) -> bool:
         return (

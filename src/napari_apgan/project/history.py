@@ -27,11 +27,7 @@ class History:
         UserError
             When it undoes or redoes what cannot be.
         """
-        if entry.op == "mark":
-            self._entries.clear()
-            self.done.clear()
-            self.undone.clear()
-        elif entry.op == "edit":
+        if entry.op == "edit":
             for number in self.undone:
                 del self._entries[number]
             self.undone.clear()
@@ -89,9 +85,11 @@ def replay(
         When a line does not fit the labels.
     """
     replayed = 0
-    for entry in entries:
+    # Before a mark is written, all files are; nothing older can be undone or be lacking.
+    start = max((i + 1 for i, e in enumerate(entries) if e.op == "mark"), default=0)
+    for entry in entries[start:]:
         history.note(entry)
-        if entry.number <= saved or entry.op == "mark":
+        if entry.number <= saved:
             continue
         edit = entry.edit() if entry.op == "edit" else history.edit(entry.of)
         reserve(edit)

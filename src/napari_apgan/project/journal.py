@@ -142,9 +142,7 @@ class JournalWriter:
             self._file.close()
             raise
 
-    def append(
-        self, op: str, *, edit: str = "", of: int = 0, note: str = "", number: int | None = None
-    ) -> Entry:
+    def append(self, op: str, *, edit: str = "", of: int = 0, note: str = "") -> Entry:
         """Write one line and sync it.
 
         Raises
@@ -152,7 +150,7 @@ class JournalWriter:
         UserError
             When the disk does not take it; the journal is then as before.
         """
-        number = self.number + 1 if number is None else number
+        number = self.number + 1
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         detail = {
             "edit": f'"edit":{edit}',

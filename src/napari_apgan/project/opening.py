@@ -115,6 +115,40 @@ def load(folder: Folder, *, read_only: bool, recover: bool) -> Loaded:
     file = _read_project_file(folder)
     held = read_model(SourcesFile, folder.sources_file)
     records = {r.id: r for r in held.sources}
+    state = _read_state(folder, file, held)
+    newest = max(state.numbers.values(), default=0)
+    # After the files: what they hold is then certainly in the journal, also when another window
+    # is writing both.
+    content = read_journal(folder.journal)
+    _refuse_damage(folder, content, recover)
+    last = content.entries[-1].number if content.entries else 0
+    history = History()
+    try:
+        replayed = replay(
+            content.entries, history, state, file.edit, lambda edit: compose.reserve(records, edit)
+        )
+        lost = content.damaged_line is not None or last < newest
+    except (UserError, ValidationError, KeyError) as error:
+        _refuse_misfit(folder, error, recover)
+        state, replayed, lost = _read_state(folder, file, held), 0, True
+    if lost:
+        history, last = History(), max(last, newest)
+        _reserve_all(state, records)
+    summary = RecoverySummary(
+        edits_replayed=replayed,
+        torn=content.torn,
+        history_lost=lost,
+        last_edit=_when(content),
+        last_number=last,
+        regions=sum(state.counts[d] for d in state.filled("regions")),
+        runs=[p.name for p in list_runs(folder)],
+    )
+    writer = None if read_only else _open_journal(folder, content, last)
+    return Loaded(file, records, state, history, writer, summary)
+
+
+def _read_state(folder: Folder, file: ProjectFile, held: SourcesFile) -> State:
+    """Return the state as the files hold it."""
     stamps = folder.label_stamps()
     state = State(
         folder.read_labels,
@@ -127,32 +161,7 @@ def load(folder: Folder, *, read_only: bool, recover: bool) -> Loaded:
     for record in held.sources:
         state.put(Document("calibration", record.id), record.calibration, held.edit)
     state.unsaved.clear()
-
-    content = read_journal(folder.journal)
-    _refuse_damage(folder, content, recover)
-    newest = max(state.numbers.values(), default=0)
-    last = content.entries[-1].number if content.entries else 0
-    history, replayed = _replay(folder, content, state, records, file.edit, recover)
-    lost = content.damaged_line is not None or last < newest or replayed is None
-    summary = RecoverySummary(
-        edits_replayed=replayed or 0,
-        torn=content.torn,
-        history_lost=lost,
-        last_edit=_when(content),
-        last_number=max(last, newest) if lost else last,
-        regions=sum(state.counts[d] for d in state.filled("regions")),
-        runs=[p.name for p in list_runs(folder)],
-    )
-    writer = None
-    if not read_only:
-        writer = _open_journal(folder, content, last, keep_damaged=content.damaged_line is not None)
-        if lost:
-            history = History()
-            _reserve_all(state, records)
-            writer.append(
-                "mark", note="journal damaged, history starts anew", number=max(last, newest) + 1
-            )
-    return Loaded(file, records, state, history, writer, summary)
+    return state
 
 
 def _read_project_file(folder: Folder) -> ProjectFile:
@@ -178,29 +187,13 @@ def _refuse_damage(folder: Folder, content: JournalContent, recover: bool) -> No
         )
 
 
-def _replay(
-    folder: Folder,
-    content: JournalContent,
-    state: State,
-    records: dict[str, SourceRecord],
-    saved: int,
-    recover: bool,
-) -> tuple[History, int | None]:
-    """Replay the journal; None for the count when it stopped at a line that does not fit."""
-    history = History()
-    try:
-        count = replay(
-            content.entries, history, state, saved, lambda edit: compose.reserve(records, edit)
-        )
-    except (UserError, ValidationError, KeyError) as error:
-        if not recover:
-            raise UserError(
-                f"The journal of {folder.path.name} does not fit its labels ({error}): put back "
-                "copies of the files that were changed, or open the project with recovery, which "
-                "keeps the labels as they were saved."
-            ) from error
-        return history, None
-    return history, count
+def _refuse_misfit(folder: Folder, error: Exception, recover: bool) -> None:
+    if not recover:
+        raise UserError(
+            f"The journal of {folder.path.name} does not fit its labels ({error}): put back "
+            "copies of the files that were changed, or open the project with recovery, which "
+            "keeps the labels as they were saved."
+        ) from error
 
 
 def _when(content: JournalContent) -> datetime | None:
@@ -209,12 +202,10 @@ def _when(content: JournalContent) -> datetime | None:
     )
 
 
-def _open_journal(
-    folder: Folder, content: JournalContent, last: int, *, keep_damaged: bool
-) -> JournalWriter:
+def _open_journal(folder: Folder, content: JournalContent, last: int) -> JournalWriter:
     """Open the journal behind its intact part; a damaged whole is kept beside it."""
     try:
-        if keep_damaged:
+        if content.damaged_line is not None:
             copy = _free(folder.journal.with_name(f"journal.damaged-{now()[:10]}.jsonl"))
             copy.write_bytes(folder.journal.read_bytes())
         return JournalWriter(folder.journal, content.length, last)

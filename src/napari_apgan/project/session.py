@@ -188,7 +188,9 @@ class Session:
             When there is no such frame.
         """
         if source_id:
-            record = self.ensure_project().record(source_id)
+            if self._project is None:
+                raise UserError("No project is open: open an image or a project first.")
+            record = self._project.record(source_id)
             if not 0 <= frame < record.n_frames:
                 raise UserError(
                     f"{record.name} has {record.n_frames} frames; there is no number {frame}."
@@ -294,6 +296,10 @@ class Session:
             return None
         run = self._model if self._model.is_dir() else self._model.parent
         return self._project.prediction_files(run.name, self._source_id, self._frame)
+
+    def announce_prediction(self, source_id: str, frame: int) -> None:
+        """Tell the views that the files of a prediction were written."""
+        self.prediction_changed.emit(source_id, frame)
 
     # ------------------------------------------------------------------ edits
 
