@@ -1,0 +1,113 @@
+"""The training set in memory, and the batches drawn from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_apgan.errors import UserError
+from napari_apgan.io.pairs import Pair
+from napari_apgan.models.recipe import Recipe
+
+from .augment import augment
+from .crops import TrainingFrame, choose_placement, cut_crop, make_training_frame
+from .split import Split
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """(N, 2, Y, X) input, (N, C, Y, X) output map, (N, 1, Y, X) mask of the loss; float32."""
+
+    x: Tensor
+    target: Tensor
+    mask: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        return Batch(self.x.to(device), self.target.to(device), self.mask.to(device))
+
+    def first(self, count: int) -> Batch:
+        """Return the first of its crops."""
+        return Batch(self.x[:count], self.target[:count], self.mask[:count])
+
+
+class Dataset:
+    """Draws augmented crops from all training frames, each as often as its labelled area deserves.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    split : Split
+    elements : sequence of str
+    radius_px : mapping
+        Of each element's discs.
+    recipe : Recipe
+    normalisation : str
+    seed : int
+
+    Raises
+    ------
+    UserError
+        When nothing is left to train on.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        split: Split,
+        elements: Sequence[str],
+        radius_px: dict[str, float],
+        recipe: Recipe,
+        normalisation: str,
+        seed: int,
+    ) -> None:
+        self.rng = np.random.default_rng(seed)
+        self._radii = [radius_px[e] for e in elements]
+        self._augmentation = recipe.augmentation
+        #: Crops a step.
+        self.batch = recipe.batch
+        frames = [
+            make_training_frame(pair, learn, elements, max(self._radii), normalisation)
+            for pair, learn in zip(pairs, split.train, strict=True)
+            if learn.any()
+        ]
+        self._frames: list[TrainingFrame] = [f for f in frames if f.learn.any()]
+        if not self._frames:
+            raise UserError(
+                "Nothing is left to train on: the complete regions hold no measured pixel outside "
+                "what is kept for validation."
+            )
+        largest: int = max(max(f.image.shape) for f in self._frames)
+        #: Side of the crops in px, a multiple of 8.
+        self.side: int = 8 * math.ceil(min(recipe.crop_px, largest) / 8)
+        area = np.array([f.learn.sum() for f in self._frames], dtype=np.float64)
+        self._chance = area / area.sum()
+        #: Crops that would cover the labelled area once.
+        self.crops_per_epoch = max(1, round(float(area.sum()) / self.side**2), len(self._frames))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of one epoch."""
+        return math.ceil(self.crops_per_epoch / self.batch)
+
+    def draw(self) -> Batch:
+        """Draw the next random batch."""
+        crops = []
+        for _ in range(self.batch):
+            frame = self._frames[self.rng.choice(len(self._frames), p=self._chance)]
+            placement = choose_placement(frame, self.side, self._augmentation, self.rng)
+            crop = cut_crop(frame, placement, self.side, self._radii)
+            crops.append(augment(crop, self._augmentation, self.rng))
+        x = np.stack([[c.image, c.valid.astype(np.float32)] for c in crops])
+        target = np.stack([c.target for c in crops])
+        mask = np.stack([c.learn[None].astype(np.float32) for c in crops])
+        return Batch(
+            torch.from_numpy(x).contiguous(memory_format=torch.channels_last),
+            torch.from_numpy(target),
+            torch.from_numpy(mask),
+        )

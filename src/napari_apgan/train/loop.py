@@ -1,0 +1,380 @@
+"""The training itself: steps, validation, previews, checkpoints, and what goes wrong."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from napari_apgan import __version__
+from napari_apgan.errors import UserError
+from napari_apgan.io.pairs import Pair, read_pairs
+from napari_apgan.models.card import ModelCard, contrast_of, read_card
+from napari_apgan.models.modelfile import first_non_finite, load_model, save_model
+from napari_apgan.predict.inference import choose_device
+
+from .budget import Budget, Curve
+from .checkpoint import Progress, load_checkpoint, restore, save_checkpoint, snapshot
+from .dataset import Batch, Dataset
+from .events import Checkpoint, Done, EventLog, Note, Started, Stopped, Validated
+from .preview import Previewer
+from .runfile import BEST_FILE, CHECKPOINT_FILE, PAIRS_FOLDER, VALIDATION_FOLDER, RunFile
+from .split import Split, atoms_in, split_folder, split_pairs
+from .steps import Learner, NotFiniteError
+from .validate import validate
+from .warmstart import copy_weights
+
+#: Seconds between two checkpoints.
+CHECKPOINT_EVERY_S = 30.0
+#: Steps between two copies in memory to roll back to.
+SNAPSHOT_EVERY = 50
+#: Roll-backs after which the training gives up.
+MOST_ROLLBACKS = 5
+
+
+class Training:
+    """One training of one run folder, from its first or last step to its end.
+
+    Parameters
+    ----------
+    run_dir : Path
+    log : EventLog
+    stop_requested : callable
+        Asked before every step.
+    resume : bool
+        Go on from the checkpoint.
+
+    Raises
+    ------
+    UserError
+        When the run cannot be trained; the message says why.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        log: EventLog,
+        stop_requested: Callable[[], bool],
+        *,
+        resume: bool = False,
+    ) -> None:
+        self.run_dir = run_dir
+        self.log = log
+        self.stop_requested = stop_requested
+        self.run_file = run = RunFile.read(run_dir)
+        self.recipe = run.preset.recipe
+        self.device = choose_device(run.settings.device)
+        threads = run.settings.threads or os.cpu_count() or 1
+        torch.set_num_threads(threads)
+        torch.manual_seed(run.settings.seed)
+        self.pairs, self.split = _read_split(run_dir, run)
+        self.dataset = Dataset(
+            self.pairs,
+            self.split,
+            run.element_names,
+            run.radius_px,
+            self.recipe,
+            run.preset.normalisation,
+            run.settings.seed,
+        )
+        self.learner = Learner(run.preset, len(run.elements), self.device)
+        self.progress = Progress(batch=self.recipe.batch)
+        self.card = _card(run)
+        # A run that died before its first checkpoint begins again.
+        resumed = resume and (run_dir / CHECKPOINT_FILE).is_file()
+        self.warm = run.settings.init != "scratch" and not resumed
+        if self.warm:
+            self._warm_start()
+        if resumed:
+            self.progress = load_checkpoint(run_dir / CHECKPOINT_FILE, self.learner, self.dataset)
+            self.dataset.batch = self.progress.batch
+            self._recall_best()
+        self.budget = Budget(self.recipe, self.dataset.steps_per_epoch, self.progress.elapsed_s)
+        self.curve = Curve()
+        self.preview = Previewer(run_dir, self._preview_pair(), self.card)
+        self._checkpoint_at = time.monotonic() + CHECKPOINT_EVERY_S
+        self._rollbacks = 0
+        self._good = snapshot(self.learner)
+        self._announce(threads, resumed=resumed)
+
+    def run(self) -> Done | Stopped:
+        """Train to the end of the budget or until stopped.
+
+        Returns
+        -------
+        Done or Stopped
+            The final event, not yet written.
+        """
+        if self.warm and self.progress.step == 0:
+            # What we start from counts too: a retraining must not end below it.
+            self._validate()
+        while not self._finished():
+            if self.stop_requested():
+                return self._stopped()
+            self._step()
+            if self._validation_due():
+                self._validate()
+            if time.monotonic() >= self._checkpoint_at:
+                self._checkpoint()
+            drawn = self.preview.draw(
+                self.learner.validated, self.progress.step, str(self.learner.device)
+            )
+            if drawn is not None:
+                self.log.write(drawn)
+        return self._done()
+
+    # -- beginning ---------------------------------------------------------------------------
+
+    def _warm_start(self) -> None:
+        earlier = load_model(self.run_file.settings.init)
+        new = copy_weights(self.learner.network, self.run_file.element_names, earlier)
+        self.learner.restart_average()
+        if new:
+            self.log.write(Note(message=f"New to the model it continues from: {', '.join(new)}."))
+
+    def _recall_best(self) -> None:
+        """Take score and threshold of the best model so far onto the card."""
+        if self.progress.best is not None and (self.run_dir / BEST_FILE).is_file():
+            self.card = read_card(self.run_dir / BEST_FILE)
+
+    def _preview_pair(self) -> Pair:
+        wanted = self.run_file.settings.preview
+        return next((p for p in self.pairs if p.name == wanted), self.pairs[0])
+
+    def _announce(self, threads: int, *, resumed: bool) -> None:
+        for note in () if resumed else self.run_file.notes:
+            self.log.write(Note(message=note))
+        self.log.write(
+            Started(
+                host=socket.gethostname(),
+                device=str(self.device),
+                threads=threads,
+                resumed=resumed,
+                step=self.progress.step,
+                preset=self.run_file.preset.name,
+                pairs=len(self.run_file.pairs),
+                split=self.split.kind,
+                training_atoms=_count(self.pairs, self.split, held_out=False),
+                validation_atoms=_count(self.pairs, self.split, held_out=True),
+                gap_px=self.split.gap_px,
+                message=self.split.message,
+            )
+        )
+
+    # -- one step ----------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        factor = self.budget.rate_factor(self.progress.step) * self.progress.rate_factor
+        self.learner.set_rates(factor)
+        try:
+            losses = self._descend(self.dataset.draw())
+        except NotFiniteError as trouble:
+            self._roll_back(str(trouble))
+            return
+        self.progress.step += 1
+        self.progress.elapsed_s = self.budget.elapsed_s
+        if self.progress.step % SNAPSHOT_EVERY == 0:
+            self._remember()
+        event = self.curve.add(
+            losses,
+            step=self.progress.step,
+            epoch=self.progress.step // self.dataset.steps_per_epoch,
+            rate=self.recipe.rate * factor,
+            budget=self.budget,
+            last=self._finished(),
+        )
+        if event is not None:
+            self.log.write(event)
+
+    def _descend(self, batch: Batch) -> dict[str, float]:
+        """Take a step; when memory ends, with half the crops, in the end on the CPU."""
+        while True:
+            losses = self._try_step(batch)
+            if losses is not None:
+                return losses
+            # Only here, outside the except block, is what the failed step held free again.
+            self.learner.forget_gradients()
+            if self.learner.device.type == "cuda":
+                torch.cuda.empty_cache()
+            if len(batch.x) > 1:
+                self.dataset.batch = self.progress.batch = len(batch.x) // 2
+                batch = batch.first(self.dataset.batch)
+                message = f"Memory ran out: going on with {self.dataset.batch} crops a step."
+            elif self.learner.device.type != "cpu":
+                message = "The device's memory does not suffice: going on on the CPU, more slowly."
+                self.learner.move(torch.device("cpu"))
+            else:
+                raise UserError(
+                    "There is not enough memory to train this network: close other programs, or "
+                    "choose the preset “fast” or smaller crops."
+                )
+            self.log.write(Note(message=message))
+
+    def _try_step(self, batch: Batch) -> dict[str, float] | None:
+        try:
+            return self.learner.step(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        return None
+
+    # -- numbers that are none ---------------------------------------------------------------
+
+    def _remember(self) -> None:
+        state = snapshot(self.learner)
+        if first_non_finite(state) is None:
+            self._good = state
+
+    def _roll_back(self, what: str) -> None:
+        """Go back to the last good weights and on at half the rate; give up after some tries."""
+        self._rollbacks += 1
+        if self._rollbacks > MOST_ROLLBACKS:
+            raise UserError(
+                f"The training did not converge: {what} is not a finite number, even at a much "
+                "lower rate; check the labels and the images, or choose another preset."
+            )
+        restore(self.learner, self._good)
+        self.progress.rate_factor /= 2
+        self.log.write(
+            Note(
+                message=f"In step {self.progress.step + 1} {what} was not a finite number: went "
+                "back to earlier weights and on at half the rate."
+            )
+        )
+
+    # -- validation, checkpoints, ends -------------------------------------------------------
+
+    def _validation_due(self) -> bool:
+        every = self.recipe.validate_every or self.dataset.steps_per_epoch
+        step = self.progress.step
+        due = step > 0 and (step % every == 0 or self._finished())
+        return due and step != self.progress.validated_step
+
+    def _validate(self) -> None:
+        network = self.learner.validated
+        bad = first_non_finite(network.state_dict())
+        if bad is not None:
+            self._roll_back(f"the weight {bad}")
+            return
+        found = validate(network, self.card, self.pairs, self.split, str(self.learner.device))
+        progress = self.progress
+        progress.validated_step = progress.step
+        better = progress.best is None or found.value > progress.best
+        if better:
+            progress.best, progress.best_step, progress.stale = found.value, progress.step, 0
+        else:
+            progress.stale += 1
+        epoch = progress.step // self.dataset.steps_per_epoch
+        if better:
+            self.card = self.card.model_copy(
+                update={
+                    "threshold": found.threshold,
+                    "score": found.score,
+                    "step": progress.step,
+                    "epoch": epoch,
+                    "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                }
+            )
+            save_model(self.run_dir / BEST_FILE, network, self.card)
+        self.log.write(
+            Validated(
+                step=progress.step,
+                epoch=epoch,
+                loss=found.loss,
+                score=found.score,
+                threshold=found.threshold,
+                best=better,
+            )
+        )
+
+    def _checkpoint(self) -> None:
+        self.progress.elapsed_s = self.budget.elapsed_s
+        save_checkpoint(self.run_dir / CHECKPOINT_FILE, self.learner, self.dataset, self.progress)
+        self._checkpoint_at = time.monotonic() + CHECKPOINT_EVERY_S
+        self.log.write(Checkpoint(step=self.progress.step, path=CHECKPOINT_FILE))
+
+    def _finished(self) -> bool:
+        patience = self.recipe.patience
+        tired = bool(patience) and self.progress.stale >= patience
+        return tired or self.budget.fraction(self.progress.step) >= 1
+
+    def _stopped(self) -> Stopped:
+        self._checkpoint()
+        if self.progress.best is None:
+            self._validate()
+        return Stopped(
+            step=self.progress.step,
+            elapsed_s=self.budget.elapsed_s,
+            best=BEST_FILE if (self.run_dir / BEST_FILE).is_file() else None,
+            message=f"Stopped after {self.progress.step} steps; it can be resumed.",
+        )
+
+    def _done(self) -> Done:
+        if self.progress.best is None or self.progress.validated_step != self.progress.step:
+            self._validate()
+        self._checkpoint()
+        tired = self.budget.fraction(self.progress.step) < 1
+        return Done(
+            step=self.progress.step,
+            epoch=self.progress.step // self.dataset.steps_per_epoch,
+            elapsed_s=self.budget.elapsed_s,
+            best=BEST_FILE,
+            score=self.card.score,
+            message="Ended early: no more gain on the held-out labels."
+            if tired
+            else "The training is done.",
+        )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory ran out, in any of the ways torch says so."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        sign in text for sign in ("out of memory", "not enough memory", "can't allocate memory")
+    )
+
+
+def _read_split(run_dir: Path, run: RunFile) -> tuple[list[Pair], Split]:
+    """Read the run's pairs and decide what is held out."""
+    pairs = read_pairs(run_dir / PAIRS_FOLDER)
+    radius = max(run.radius_px.values())
+    if not (run_dir / VALIDATION_FOLDER).is_dir():
+        split = split_pairs(
+            pairs,
+            run.element_names,
+            fraction=run.settings.validation,
+            receptive_field_px=run.preset.network.receptive_field_px,
+            radius_px=radius,
+            seed=run.settings.seed,
+        )
+        return pairs, split
+    held = read_pairs(run_dir / VALIDATION_FOLDER)
+    return [*pairs, *held], split_folder(pairs, held)
+
+
+def _count(pairs: list[Pair], split: Split, *, held_out: bool) -> int:
+    masks = split.validation if held_out else split.train
+    total = 0
+    for pair, mask in zip(pairs, masks, strict=True):
+        total += int(atoms_in(pair.atoms[["x_px", "y_px"]].to_numpy(), mask).sum())
+    return total
+
+
+def _card(run: RunFile) -> ModelCard:
+    return ModelCard(
+        preset=run.preset.name,
+        network=run.preset.network,
+        elements=run.elements,
+        radius_px=run.radius_px,
+        pixel_size_pm=run.pixel_size_pm,
+        contrast=contrast_of(run.elements),
+        normalisation=run.preset.normalisation,
+        run_id=run.run_id,
+        dataset_hash=run.dataset_hash,
+        package_version=__version__,
+    )

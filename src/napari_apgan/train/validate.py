@@ -1,0 +1,161 @@
+"""Score a network on the held-out labels and choose its threshold. Imports torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_apgan.atoms import positions
+from napari_apgan.io.pairs import Pair
+from napari_apgan.maps import output_map
+from napari_apgan.measure import find_atoms, match
+from napari_apgan.models.card import HeldOutScore, ModelCard
+from napari_apgan.models.modelfile import Model
+from napari_apgan.models.networks import AtomNetwork
+from napari_apgan.predict.inference import predict_maps
+
+from .split import Split, atoms_in
+
+#: Thresholds tried; maps are read once at the lowest.
+THRESHOLDS = np.round(np.arange(0.1, 0.91, 0.05), 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What a validation found; `value` ranks models, larger is better."""
+
+    score: HeldOutScore
+    threshold: float
+    loss: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Atoms read from one frame's maps at the lowest threshold, and its truth."""
+
+    atoms: pd.DataFrame
+    mask: NDArray[np.bool_]
+    found: pd.DataFrame
+
+
+def worth(score: HeldOutScore, loss: float) -> float:
+    """Rank a model: F1 first, then how near its atoms are, then the loss of its maps.
+
+    Among models that find the same atoms the more precise wins; before any finds one, the loss
+    tells which is on its way.
+    """
+    error = 1.0 if score.error_px is None else score.error_px / score.tolerance_px
+    return score.f1 - 0.05 * error - 0.02 * min(loss, 1.0)
+
+
+def validate(
+    network: AtomNetwork,
+    card: ModelCard,
+    pairs: Sequence[Pair],
+    split: Split,
+    device: str,
+) -> Validation:
+    """Predict the held-out parts and compare with their labels.
+
+    The threshold is the one with the best F1, taken from the middle where several are equal.
+
+    Parameters
+    ----------
+    network : AtomNetwork
+    card : ModelCard
+        For elements, radii and normalisation.
+    pairs : sequence of Pair
+        In the order of `split`.
+    split : Split
+    device : str
+    """
+    network.eval()
+    model = Model(card, network)
+    names = card.element_names
+    reads: list[_Read] = []
+    losses: list[tuple[float, int]] = []
+    margin = math.ceil(4 * max(card.radius_px.values()))  # no disc is cut where it counts
+    for pair, mask in zip(pairs, split.validation, strict=True):
+        if not mask.any():
+            continue
+        box = _box(mask, margin, pair.frame.shape)
+        cut = np.s_[box[1] : box[3], box[0] : box[2]]
+        atoms = pair.atoms.assign(x_px=pair.atoms.x_px - box[0], y_px=pair.atoms.y_px - box[1])
+        inside = mask[cut]
+        # The frame stays whole, since all of it decides its normalisation.
+        maps = predict_maps(model, pair.frame, device=device, box=box)
+        truth = output_map(atoms, names, inside.shape, card.radius_px)
+        losses.append((float(((maps - truth)[:, inside] ** 2).mean()), int(inside.sum())))
+        found = find_atoms(
+            maps,
+            names,
+            radius_px=card.radius_px,
+            threshold=float(THRESHOLDS[0]),
+            valid=pair.frame.valid[cut],
+        )
+        reads.append(_Read(atoms, inside, found))
+    loss = float(np.average([v for v, _ in losses], weights=[n for _, n in losses]))
+    tolerance = max(1.5, max(card.radius_px.values()))
+    scores = [_score(reads, names, t, tolerance, card, split) for t in THRESHOLDS]
+    best_f1 = max(s.f1 for s in scores)
+    best = [k for k, s in enumerate(scores) if s.f1 >= best_f1 - 1e-9]
+    # With nothing found at any threshold, one half is as good as any.
+    chosen = best[len(best) // 2] if best_f1 > 0 else int(np.argmin(np.abs(THRESHOLDS - 0.5)))
+    score = scores[chosen]
+    return Validation(score, float(THRESHOLDS[chosen]), loss, worth(score, loss))
+
+
+def _box(mask: NDArray[np.bool_], margin: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return (x0, y0, x1, y1) around the True pixels, so that discs at the edge are whole."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        max(int(columns[0]) - margin, 0),
+        max(int(rows[0]) - margin, 0),
+        min(int(columns[-1]) + 1 + margin, shape[1]),
+        min(int(rows[-1]) + 1 + margin, shape[0]),
+    )
+
+
+def _score(
+    reads: Sequence[_Read],
+    names: Sequence[str],
+    threshold: float,
+    tolerance_px: float,
+    card: ModelCard,
+    split: Split,
+) -> HeldOutScore:
+    """Count over all frames; a match counts where its labelled atom lies inside the mask."""
+    true = predicted = matched = 0
+    errors: list[NDArray[np.float64]] = []
+    for read in reads:
+        found = read.found[read.found["probability"] >= threshold]
+        for name in names:
+            a = positions(found[found["element"] == name])
+            b = positions(read.atoms[read.atoms["element"] == name])
+            i, j = match(a, b, tolerance_px)
+            b_counts, a_counts = atoms_in(b, read.mask), atoms_in(a, read.mask)
+            a_counts[i] = b_counts[j]
+            kept = b_counts[j]
+            true += int(b_counts.sum())
+            predicted += int(a_counts.sum())
+            matched += int(kept.sum())
+            errors.append(np.hypot(*(a[i] - b[j])[kept].T))
+    error = np.concatenate(errors) if errors else np.empty(0)
+    rms = float(np.sqrt(np.mean(error**2))) if len(error) else None
+    precision, recall = matched / max(predicted, 1), matched / max(true, 1)
+    return HeldOutScore(
+        f1=2 * matched / max(true + predicted, 1),
+        precision=precision,
+        recall=recall,
+        error_px=rms,
+        error_pm=None if rms is None or card.pixel_size_pm is None else rms * card.pixel_size_pm,
+        tolerance_px=tolerance_px,
+        n_atoms=true,
+        split=split.kind,
+    )
