@@ -8,7 +8,8 @@ import traceback
 
 import typer
 
-from ..errors import UserError
+from napari_apgan.errors import UserError
+
 from . import demo, export, info, predict, review, score, train
 
 app = typer.Typer(

@@ -20,9 +20,9 @@ from rich.progress import (
     Progress as Bars,
 )
 
-from ..errors import UserError
-from ..frames import Calibration, Missing, Progress
-from ..io import parse_pixel_size
+from napari_apgan.errors import UserError
+from napari_apgan.frames import Calibration, Missing, Progress
+from napari_apgan.io import parse_pixel_size
 
 #: Everything for people goes to stderr; stdout stays for machines.
 console = Console(stderr=True, highlight=False)
@@ -57,21 +57,6 @@ def missing_policy(text: str) -> Missing:
 def given_calibration(text: str | None) -> Calibration | None:
     """Turn the option ``--pixel-size`` into a calibration, None when it was not given."""
     return None if text is None else parse_pixel_size(text)
-
-
-def resolve_model(text: str) -> Path:
-    """Find the model file that a user means by a file, a run folder or the word ``bundled``."""
-    path = Path(text)
-    if path.is_dir():
-        path = path / "best.safetensors"
-    if path.is_file():
-        return path
-    if text == "bundled":
-        raise UserError(
-            "This version comes without bundled weights: train a model first, then give its file "
-            "or run folder."
-        )
-    raise UserError(f"There is no model at {text}: give a .safetensors file or a finished run folder.")
 
 
 def print_json(value: Any) -> None:

@@ -1,0 +1,163 @@
+"""``apgan info``: what is in an image, project, run or model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_apgan.errors import UserError
+from napari_apgan.frames import Calibration
+from napari_apgan.io import READABLE, list_sources, read_atoms
+from napari_apgan.models.card import read_card
+from napari_apgan.project import Project
+from napari_apgan.train import RunFolder
+
+from .common import AsJson, MissingPixels, console, missing_policy, print_json
+
+
+def describe(path: Path, *, missing: str = "auto") -> dict[str, Any]:
+    """Tell what a path holds, as a JSON-able mapping whose `kind` says what it is.
+
+    Raises
+    ------
+    UserError
+        When it is nothing that this program knows.
+    """
+    if (path / "project.json").is_file():
+        return _project(path)
+    if (path / "run.json").is_file():
+        return _run(path)
+    if not path.exists():
+        raise UserError(f"There is no file or folder {path}.")
+    if path.suffix == ".safetensors":
+        return {"kind": "model", "path": str(path), **read_card(path).model_dump(mode="json")}
+    if path.suffix.lower() == ".csv":
+        return _atoms(path)
+    if path.suffix.lower() in READABLE:
+        return _image(path, missing)
+    raise UserError(f"{path} is no image, project, run, model or atom table that apgan can read.")
+
+
+def _calibration(calibration: Calibration) -> dict[str, Any]:
+    return {
+        "pixel_size_x_pm": calibration.x_pm,
+        "pixel_size_y_pm": calibration.y_pm,
+        "pixel_size_from": calibration.origin,
+        "note": calibration.note,
+    }
+
+
+def _image(path: Path, missing: str) -> dict[str, Any]:
+    images = []
+    for source in list_sources(path):
+        source.missing = missing_policy(missing)
+        frame = source.frame(0)
+        images.append(
+            {
+                "name": source.name,
+                "dataset": source.dataset,
+                "frames": source.n_frames,
+                "rows": source.shape[0],
+                "columns": source.shape[1],
+                "type": str(source.dtype),
+                **_calibration(source.calibration),
+                "missing_fraction": round(frame.missing_fraction, 6),
+                "missing_note": frame.note,
+                "metadata": dict(source.metadata),
+            }
+        )
+    return {"kind": "image", "path": str(path), "images": images}
+
+
+def _project(path: Path) -> dict[str, Any]:
+    with Project.open(path, read_only=True) as project:
+        labelled = project.frames_with_labels()
+        return {
+            "kind": "project",
+            "path": str(path),
+            "elements": [e.name for e in project.elements],
+            "sources": [
+                {"id": s.id, "name": s.name, "frames": s.n_frames, **_calibration(s.calibration)}
+                for s in project.sources
+            ],
+            "labelled_frames": len(labelled),
+            "atoms": sum(project.count_atoms(*where) for where in labelled),
+            "training_set": len(project.pairs),
+            "runs": [run.name for run in project.runs()],
+            "rounds": [r.model_dump(mode="json") for r in project.rounds],
+        }
+
+
+def _run(path: Path) -> dict[str, Any]:
+    folder = RunFolder(path)
+    run = folder.run_file
+    return {
+        "kind": "run",
+        "path": str(path),
+        "status": folder.status(),
+        "message": folder.message(),
+        "preset": run.preset.name,
+        "elements": run.element_names,
+        "pairs": len(run.pairs),
+        "pixel_size_pm": run.pixel_size_pm,
+        "model": str(folder.best_model) if folder.best_model else None,
+    }
+
+
+def _atoms(path: Path) -> dict[str, Any]:
+    table = read_atoms(path)
+    counts = {str(name): int(n) for name, n in table["element"].value_counts().items()}
+    return {
+        "kind": "atoms",
+        "path": str(path),
+        "atoms": len(table),
+        "frames": int(table["frame"].nunique()),
+        "elements": counts,
+    }
+
+
+def _lines(value: Any, indent: int = 0) -> list[str]:
+    """Lay a description out for a person."""
+    pad = "  " * indent
+    lines: list[str] = []
+    for key, item in value.items():
+        label = key.replace("_", " ")
+        if isinstance(item, dict):
+            if item:
+                lines += [f"{pad}{label}:", *_lines(item, indent + 1)]
+        elif isinstance(item, list) and item and isinstance(item[0], dict):
+            for number, part in enumerate(item, start=1):
+                lines += [f"{pad}{label} {number}:", *_lines(part, indent + 1)]
+        elif isinstance(item, list):
+            lines.append(f"{pad}{label}: {', '.join(map(str, item)) or 'none'}")
+        elif item not in (None, ""):
+            text = f"{item:.6g}" if isinstance(item, float) else str(item)
+            lines.append(f"{pad}{label}: {text}")
+    return lines
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def info(
+        paths: Annotated[list[Path], typer.Argument(metavar="FILE…", help="What to look into.")],
+        missing: MissingPixels = "auto",
+        as_json: AsJson = False,
+    ) -> int:
+        """Say what is in images, projects, runs, models and atom tables."""
+        found: list[dict[str, Any]] = []
+        for path in paths:
+            try:
+                found.append(describe(path, missing=missing))
+            except UserError as error:
+                if len(paths) == 1:
+                    raise
+                console.print(f"[red]{path}:[/] {error}")
+        if as_json:
+            print_json(found[0] if len(paths) == 1 and found else found)
+        else:
+            typer.echo("\n\n".join("\n".join(_lines(part)) for part in found))
+        return 0 if len(found) == len(paths) else 2

@@ -1,0 +1,157 @@
+"""``apgan train``: a run from a pairs folder or a project, followed until it ends."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from napari_apgan.elements import Element, make_elements
+from napari_apgan.errors import UserError
+from napari_apgan.io import Pair, read_pairs
+from napari_apgan.models.presets import PRESETS
+from napari_apgan.project import Project
+from napari_apgan.train import RunSettings, Trainer, attach, launch, prepare_run
+from napari_apgan.train.events import Done, Note, Step, Validated
+
+from .common import (
+    AsJson,
+    Device,
+    MissingPixels,
+    PixelSize,
+    Seed,
+    console,
+    given_calibration,
+    missing_policy,
+    print_json,
+)
+
+POLL_S = 0.2
+DEFAULT_VALIDATION = 0.2
+
+
+def load_training(
+    path: Path, *, pixel_size: str | None = None, missing: str = "auto"
+) -> tuple[list[Pair], list[Element]]:
+    """Read the training set of a project or of a pairs folder, with its elements.
+
+    Raises
+    ------
+    UserError
+        When there is nothing to train on.
+    """
+    if (path / "project.json").is_file():
+        with Project.open(path, read_only=True) as project:
+            return project.training_pairs(), list(project.elements)
+    pairs = read_pairs(
+        path, missing=missing_policy(missing), calibration=given_calibration(pixel_size)
+    )
+    names = sorted({name for pair in pairs for name in pair.atoms["element"]})
+    return pairs, make_elements(names)
+
+
+def split_validation(validation: str) -> tuple[list[Pair], float]:
+    """Turn the option ``--val`` into validation pairs and a fraction for where there are none."""
+    if Path(validation).is_dir():
+        return read_pairs(validation), DEFAULT_VALIDATION
+    try:
+        fraction = float(validation)
+    except ValueError:
+        fraction = -1.0
+    if not 0 < fraction < 1:
+        raise UserError(
+            f"--val takes a fraction between 0 and 1 or a pairs folder, not {validation!r}."
+        )
+    return [], fraction
+
+
+def follow(trainer: Trainer) -> str:
+    """Show a run until it ends, stop it on Ctrl+C, and return its last sentence."""
+    folder = trainer.folder
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    seen = len(folder.events()) if folder.status() != "running" else 0
+    with Bars(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("starting", total=1.0)
+        while True:
+            ended = not trainer.alive
+            for event in folder.events(after=seen):
+                seen += 1
+                if isinstance(event, Step):
+                    bars.update(
+                        task,
+                        completed=event.progress,
+                        description=f"step {event.step}, loss {event.loss:.4g}",
+                    )
+                elif isinstance(event, Validated) and event.best:
+                    console.print(f"step {event.step}: {_agreement(event)}")
+                elif isinstance(event, Note):
+                    console.print(event.message)
+            if ended:
+                break
+            try:
+                time.sleep(POLL_S)
+            except KeyboardInterrupt:
+                console.print("Stopping after this step; the best model so far is kept.")
+                trainer.stop()
+    return folder.message()
+
+
+def _agreement(event: Validated) -> str:
+    score = event.score
+    error = f", {score.error_pm:.1f} pm" if score.error_pm is not None else ""
+    return f"agrees with the held-out labels {score.f1:.3f}{error}"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def train(
+        training_set: Annotated[Path, typer.Argument(help="Pairs folder or project (NAME.apgan).")],
+        output: Annotated[Path, typer.Option("-o", "--output", help="The run folder to make.")],
+        preset: Annotated[str, typer.Option(help=f"One of: {', '.join(PRESETS)}.")] = "fast",
+        minutes: Annotated[float | None, typer.Option(min=0.01, help="Budget in minutes.")] = None,
+        epochs: Annotated[int | None, typer.Option(min=1, help="Budget in epochs.")] = None,
+        steps: Annotated[int | None, typer.Option(min=1, help="Budget in steps.")] = None,
+        val: Annotated[
+            str, typer.Option(help="Fraction kept for validation, or a pairs folder.")
+        ] = "0.2",
+        init: Annotated[
+            str, typer.Option(help="scratch, bundled, a model file or a run folder.")
+        ] = "scratch",
+        device: Device = "auto",
+        seed: Seed = 0,
+        resume: Annotated[bool, typer.Option(help="Go on with the run at OUTPUT.")] = False,
+        pixel_size: PixelSize = None,
+        missing: MissingPixels = "auto",
+        as_json: AsJson = False,
+    ) -> int:
+        """Train a network; OUTPUT/best.safetensors is its best model."""
+        if resume:
+            trainer = launch(output, resume=True)
+        else:
+            pairs, elements = load_training(training_set, pixel_size=pixel_size, missing=missing)
+            held_out, fraction = split_validation(val)
+            settings = RunSettings(
+                preset=preset,
+                minutes=minutes,
+                epochs=epochs,
+                steps=steps,
+                device=device,
+                seed=seed,
+                init=init,
+                validation=fraction,
+            )
+            prepare_run(pairs, output, settings, elements, validation=held_out)
+            trainer = launch(output)
+        message = follow(trainer)
+        done = attach(output).folder.last(Done)
+        console.print(message)
+        if as_json:
+            result = done.model_dump(mode="json") if done else {"event": trainer.status()}
+            print_json({"run": str(output), "message": message, **result})
+        return 0 if trainer.status() in ("done", "stopped") else 1
