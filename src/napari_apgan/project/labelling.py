@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from napari_apgan.atoms import positions
-from napari_apgan.elements import Element
+from napari_apgan.elements import Element, find_element
 from napari_apgan.frames import Calibration
 from napari_apgan.maps import default_radius_px
 from napari_apgan.regions import Region
@@ -116,15 +116,11 @@ class WithLabels(WithImages):
 
     def rename_element(self, old: str, new: str) -> None:
         """Rename an element, its atoms with it."""
-        renamed = [
-            compose.new_element(new, e.color).model_copy(
-                update={"polarity": e.polarity, "radius_pm": e.radius_pm}
-            )
-            if e.name == old
-            else e
-            for e in self.elements
-        ]
-        self.set_elements(renamed, moves={old: next(e.name for e in renamed if e.name == new)})
+        present = find_element(self.elements, old)
+        made = compose.new_element(new, present.color)
+        renamed = present.model_copy(update={"name": made.name})
+        elements = [renamed if e.name == old else e for e in self.elements]
+        self.set_elements(elements, moves={old: made.name})
 
     def set_calibration(self, source_id: str, calibration: Calibration) -> CalibrationReport:
         """Set the pixel size of a source; everything in pm follows, also what is labelled."""
