@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
         ] = 0.6,
         seed: Seed = 0,
         as_json: AsJson = False,
-    ) -> int:
+    ) -> None:
         """Label, train, predict, score, correct, train again: all on a sample with known atoms."""
         from napari_apgan.demo import run_demo
 
@@ -44,11 +44,12 @@ def register(app: typer.Typer) -> None:
             console.print(
                 f"Opening the demonstration made before in {output} (delete it to make it anew)."
             )
-            return open_in_napari(output / "demo.apgan")
+            raise typer.Exit(open_in_napari(output / "demo.apgan"))
         result = run_demo(output.resolve(), seed=seed, minutes=minutes, say=console.print)
         console.print(f"Took {result.seconds:.0f} s. Figures and tables: {output}")
         if as_json:
             print_json(result.summary())
         else:
             typer.echo(result.second.table())
-        return open_in_napari(result.project) if gui else 0
+        if gui:
+            raise typer.Exit(open_in_napari(result.project))

@@ -146,7 +146,7 @@ def register(app: typer.Typer) -> None:
         paths: Annotated[list[Path], typer.Argument(metavar="FILE…", help="What to look into.")],
         missing: MissingPixels = "auto",
         as_json: AsJson = False,
-    ) -> int:
+    ) -> None:
         """Say what is in images, projects, runs, models and atom tables."""
         found: list[dict[str, Any]] = []
         for path in paths:
@@ -160,4 +160,5 @@ def register(app: typer.Typer) -> None:
             print_json(found[0] if len(paths) == 1 and found else found)
         else:
             typer.echo("\n\n".join("\n".join(_lines(part)) for part in found))
-        return 0 if len(found) == len(paths) else 2
+        if len(found) < len(paths):
+            raise typer.Exit(2)

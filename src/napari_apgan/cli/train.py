@@ -129,7 +129,7 @@ def register(app: typer.Typer) -> None:
         pixel_size: PixelSize = None,
         missing: MissingPixels = "auto",
         as_json: AsJson = False,
-    ) -> int:
+    ) -> None:
         """Train a network; OUTPUT/best.safetensors is its best model."""
         if resume:
             trainer = launch(output, resume=True)
@@ -154,4 +154,5 @@ def register(app: typer.Typer) -> None:
         if as_json:
             result = done.model_dump(mode="json") if done else {"event": trainer.status()}
             print_json({"run": str(output), "message": message, **result})
-        return 0 if trainer.status() in ("done", "stopped") else 1
+        if trainer.status() not in ("done", "stopped"):
+            raise typer.Exit(1)
