@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -47,21 +48,15 @@ class WithImages(ProjectCore):
             source_id = self._known_id(sha256, source.dataset) or source_id
         known = self._records.get(source_id)
         if known is None:
-            record = sources.make_record(source, source_id, sha256, self._folder)
-            self._records[source_id] = record
+            self._records[source_id] = sources.make_record(source, source_id, sha256, self._folder)
             self._state.put(
                 Document("calibration", source_id), source.calibration, self.edit_number
             )
         elif source.path is not None and sources.resolve(known, self._folder) is None:
             self._records[source_id] = sources.located(known, source.path, self._folder)
-        self._opened[source_id] = Source(
-            name=self._records[source_id].name,
-            stack=source.stack,
-            calibration=self.calibration(source_id),
-            path=source.path,
-            dataset=source.dataset,
-            metadata=source.metadata,
-            missing=self._records[source_id].missing,
+        record = self.record(source_id)
+        self._opened[source_id] = replace(
+            source, name=record.name, calibration=record.calibration, missing=record.missing
         )
         self._write_sources()
         self.sources_changed.emit(source_id)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,8 @@ def resolve(record: SourceRecord, folder: Folder) -> Path | None:
 
     A file of another size counts only when no other candidate fits (it was changed in place).
     """
-    candidates = [folder.path / record.path] if record.path else []
+    # Lexically, as the relative path was made: `a.apgan/../images` is `images`.
+    candidates = [Path(os.path.normpath(folder.path / record.path))] if record.path else []
     if record.absolute_path:
         candidates.append(Path(record.absolute_path))
     present = [p for p in candidates if p.is_file()]
@@ -268,9 +270,9 @@ def open_file(record: SourceRecord, path: Path) -> Source:
             missing=record.missing,
             calibration=record.calibration,
         )
-    return Source(
+    return replace(
+        source,
         name=record.name,
-        stack=source.stack,
         calibration=record.calibration,
         path=None if record.stored else path,
         dataset=record.dataset,
