@@ -223,22 +223,36 @@ def find_missing(image: NDArray[Any], policy: Missing = "auto") -> tuple[NDArray
     if policy in ("nan", "none") or fraction < 0.005 or n_zero == finite.sum():
         return finite, nan_note.strip()
 
-    rest = image[finite & ~zeros].astype(np.float64)
-    if _gap_above_zero(rest) and _zeros_are_random(image.astype(np.float64), zeros, finite):
+    with np.errstate(all="ignore"):
+        gap = _gap_above_zero(image[finite & ~zeros].astype(np.float64))
+        random = gap and _zeros_are_random(image.astype(np.float64), zeros, finite)
+    if random:
         note = f"{fraction:.1%} of the pixels are exactly zero, at random places: taken as missing."
         return finite & ~zeros, (nan_note + note).strip()
+    why = (
+        "no value lies just above zero, but their number follows the brightness"
+        if gap
+        else "they look like true counts"
+    )
     note = (
-        f"{fraction:.1%} of the pixels are exactly zero and look like true counts: kept. "
+        f"{fraction:.1%} of the pixels are exactly zero; {why}: kept. "
         "If they were never measured, set missing pixels to “zero”."
     )
     return finite, (nan_note + note).strip()
 
 
 def _gap_above_zero(rest: NDArray[np.float64]) -> bool:
-    """Whether no value lies near zero, compared with the spread of the others."""
-    low, middle, high = np.percentile(np.abs(rest), [0.5, 50, 99.5])
-    step = np.median(np.diff(np.unique(np.round(rest, 9)))[:64]) if rest.size > 64 else 0.0
-    return bool(low > 2.5 * step and low > 0.02 * max(middle, 1e-30) and high > 0)
+    """Whether no value lies near zero, compared with the spread of the others.
+
+    The lowest half per cent must lie above 2.5 steps between neighbouring values (counts have
+    gaps of one step between all their values) and above 2 % of the median.
+    """
+    low, middle = np.percentile(np.abs(rest), [0.5, 50])
+    if not (np.isfinite(middle) and middle > 0):
+        return False
+    levels = np.unique(np.round(rest / middle, 9))
+    step = float(np.median(np.diff(levels)[:64])) if levels.size > 1 else 0.0
+    return bool(low / middle > max(2.5 * step, 0.02))
 
 
 def _zeros_are_random(

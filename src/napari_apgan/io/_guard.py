@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import gc
+import subprocess
+import sys
 import threading
 import traceback
 import warnings
@@ -13,6 +17,9 @@ from napari_apgan.errors import UserError
 
 T = TypeVar("T")
 
+#: How long a damaged HDF5 file may keep the process that tries it.
+PROBE_SECONDS = 30.0
+
 # Warning filters belong to the whole process, so readers run one at a time.
 _lock = threading.RLock()
 
@@ -21,7 +28,7 @@ def guarded(path: Path, work: Callable[[], T]) -> T:
     """Run `work`, which reads `path`, and turn any failure into one sentence.
 
     Readers meet damaged files with every kind of exception, with warnings, and with files left
-    open. Frames of a failed call are cleared, so that the files they hold are closed at once.
+    open. What a failed call leaves behind is cleared away, so that its files are closed at once.
 
     Raises
     ------
@@ -37,6 +44,54 @@ def guarded(path: Path, work: Callable[[], T]) -> T:
         except Exception as error:
             reason = explain(error)
             traceback.clear_frames(error.__traceback__)
+        gc.collect()  # some readers keep their open files in reference cycles
+    raise UserError(
+        f"{path.name} could not be read: it is damaged, or not what its name says ({reason})."
+    )
+
+
+def survive_hdf5(path: Path) -> None:
+    """Make sure that reading an HDF5 file neither hangs nor crashes this process.
+
+    The HDF5 library loops for ever, crashes, or never closes the file again on some damaged ones,
+    and nothing can be caught then. So a short-lived process tries the file first, once for each
+    state of the file.
+
+    Raises
+    ------
+    UserError
+        When that process hangs, dies or meets an error.
+    """
+    stat = path.stat()
+    _probe(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _probe(path: Path, _size: int, _mtime_ns: int) -> None:
+    script = Path(__file__).with_name("_hdf5_probe.py")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", str(script), str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=PROBE_SECONDS,
+            check=False,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+    except subprocess.TimeoutExpired:
+        reason = "the HDF5 library hangs on it"
+    else:
+        if done.returncode == 0:
+            return
+        lines = done.stderr.strip().splitlines()
+        reason = (
+            lines[-1][:120].rstrip(".")
+            if done.returncode == 1 and lines
+            else "the HDF5 library crashes on it"
+        )
     raise UserError(
         f"{path.name} could not be read: it is damaged, or not what its name says ({reason})."
     )

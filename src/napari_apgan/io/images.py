@@ -14,7 +14,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, Missing, Source, make_frame
 
 from . import _arrays, _rosetta, _tiff
-from ._guard import existing_file, guarded
+from ._guard import existing_file, guarded, survive_hdf5
 from ._stored import (
     LUMINANCE_NOTE,
     FrameAxis,
@@ -32,6 +32,7 @@ _ARRAYS: dict[str, Callable[[Path, FrameAxis], list[Stored]]] = {
     ".h5": _arrays.scan_hdf5,
     ".hdf5": _arrays.scan_hdf5,
 }
+_HDF5 = frozenset({".h5", ".hdf5", ".hspy", ".emd"})
 _TIFF = frozenset({".tif", ".tiff"})
 
 #: Suffixes of the files that :func:`open_source` reads, in lower case.
@@ -175,6 +176,8 @@ def source_from_array(
 
 def _scan(path: Path, axis: FrameAxis) -> list[Stored]:
     suffix = path.suffix.lower()
+    if suffix in _HDF5:
+        survive_hdf5(path)
     if suffix in _ARRAYS:
         return guarded(path, lambda: _ARRAYS[suffix](path, axis))
     if suffix in _TIFF:
