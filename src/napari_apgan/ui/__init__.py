@@ -1,0 +1,1 @@
+"""The napari face: one dock, the layers it draws, and what the manifest names."""

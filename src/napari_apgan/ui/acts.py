@@ -1,0 +1,307 @@
+"""The acts of the bench: what keys, buttons and the mouse do to atoms, elements and regions.
+
+Each is one edit of the session, so that it can be undone; what goes wrong is said in a sentence.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_apgan.elements import Element
+from napari_apgan.errors import UserError
+from napari_apgan.frames import Frame
+from napari_apgan.project import Batch, PairEntry, Session, SetPairs, SetRegions
+from napari_apgan.regions import Region
+
+from .atoms_layer import AtomsView, Key, one_row
+from .mouse import XY
+
+if TYPE_CHECKING:
+    from .hand import Hand
+    from .output_map import OutputMapView
+    from .scene import Scene
+
+
+class Acts:
+    """What can be done; the bench adds the wiring."""
+
+    said = Signal(str)
+    failed = Signal(str, str)
+    tool_changed = Signal(str)
+    map_toggled = Signal(bool)
+
+    viewer: Any
+    session: Session
+    scene: Scene
+    atoms: AtomsView
+    map: OutputMapView
+    hand: Hand
+    _map_timer: QTimer
+
+    @property
+    def elements(self) -> list[Element]:
+        """The elements of the project."""
+        project = self.session.project
+        return project.elements if project is not None else []
+
+    def frame(self) -> Frame | None:
+        """Return the current frame's pixels."""
+        raise NotImplementedError
+
+    # --- saying ------------------------------------------------------------------------------
+
+    def say(self, sentence: str) -> None:
+        """Say something in the message area."""
+        self.said.emit(sentence)
+
+    def guarded(self, deed: Callable[[], Any]) -> bool:
+        """Do something; what goes wrong becomes a sentence. True when it went well."""
+        try:
+            deed()
+        except UserError as error:
+            self.failed.emit(str(error), "")
+        except Exception as error:  # a fault of ours must not take the user's work along
+            self.failed.emit(
+                f"That did not work ({type(error).__name__}: {error}). Nothing was lost.",
+                traceback.format_exc(),
+            )
+        else:
+            return True
+        return False
+
+    # --- acts ----------------------------------------------------------------------------------
+
+    def move(self, target: Mapping[Key, XY]) -> None:
+        """Move atoms; a predicted one becomes a corrected label."""
+        labels = {k[1]: xy for k, xy in target.items() if k[0] == "label"}
+
+        def deed() -> None:
+            if labels:
+                self.session.change_atoms(
+                    list(labels),
+                    x_px=[xy[0] for xy in labels.values()],
+                    y_px=[xy[1] for xy in labels.values()],
+                )
+            for key, (x, y) in target.items():
+                if key[0] == "predicted":
+                    self._correct(key, x_px=x, y_px=y)
+
+        self.guarded(deed)
+
+    def remove(self, keys: list[Key]) -> None:
+        """Remove labels, and hide predicted atoms."""
+        labels = [k[1] for k in keys if k[0] == "label"]
+        predicted = [k for k in keys if k[0] == "predicted"]
+
+        def deed() -> None:
+            if labels:
+                self.session.remove_atoms(labels)
+            handler = self.hand.on_predicted_edit
+            left = [k for k in predicted if handler is None or not handler(k, None)]
+            if left:
+                self.atoms.reject([k[1] for k in left])
+
+        self.guarded(deed)
+
+    def change_element(self, keys: list[Key], name: str) -> None:
+        """Give atoms another element; predicted ones become corrected labels."""
+        labels = [k[1] for k in keys if k[0] == "label"]
+
+        def deed() -> None:
+            if labels:
+                self.session.change_atoms(labels, element=name)
+            for key in keys:
+                if key[0] == "predicted":
+                    self._correct(key, element=name)
+
+        self.guarded(deed)
+
+    def _correct(self, key: Key, **columns: Any) -> None:
+        """Turn a predicted atom into a label with some columns changed."""
+        handler = self.hand.on_predicted_edit
+        if handler is not None and handler(key, columns):
+            return
+        row = self.atoms.row(key).to_dict()
+        ids = self.session.add_atoms(one_row({**row, **columns, "origin": "corrected"}))
+        self.atoms.reject([key[1]])
+        self.atoms.select([("label", i) for i in ids])
+
+    def press_digit(self, number: int) -> None:
+        """Change the selected atoms to the element of a digit, or make it the current one."""
+        elements = self.elements
+        if number > len(elements):
+            self.say(f"There is no element {number} yet: press + in the Label tab to add one.")
+            return
+        self.choose_element(elements[number - 1].name)
+
+    def choose_element(self, name: str) -> None:
+        """Change the selected atoms to an element; without any, make it the current one."""
+        selected = self.atoms.selected
+        if selected:
+            self.change_element(list(selected), name)
+            return
+        self.guarded(lambda: setattr(self.session, "element", name))
+
+    def delete_selected(self) -> None:
+        """Remove the selected atoms."""
+        selected = list(self.atoms.selected)
+        if selected:
+            self.atoms.select([])
+            self.remove(selected)
+        else:
+            self.say("Nothing is selected: click an atom first.")
+
+    def select_all(self) -> None:
+        """Select every label of the frame."""
+        self.atoms.select([k for k in self.atoms.keys if k[0] == "label"])
+
+    def clear(self) -> None:
+        """Leave the tool in the hand, else clear the selection."""
+        if self.hand.tool != "atoms":
+            self.hand.set_tool("atoms")
+        else:
+            self.atoms.select([])
+
+    def undo(self) -> None:
+        """Take the last edit back."""
+        self._step_history(self.session.undo, "undo_title", "Undone", "undo")
+
+    def redo(self) -> None:
+        """Make the last undone edit again."""
+        self._step_history(self.session.redo, "redo_title", "Redone", "redo")
+
+    def _step_history(self, step: Callable[[], bool], title: str, said: str, verb: str) -> None:
+        project = self.session.project
+        what = getattr(project, title) if project is not None else ""
+
+        def deed() -> None:
+            done = step()
+            self.say(f"{said}: {what}." if done else f"There is nothing to {verb}.")
+
+        self.guarded(deed)
+
+    # --- elements ------------------------------------------------------------------------------
+
+    def add_element(self, element: Element) -> None:
+        """Add an element and make it the current one."""
+
+        def deed() -> None:
+            self.session.ensure_project().set_elements([*self.elements, element])
+            self.session.element = element.name
+
+        self.guarded(deed)
+
+    def replace_element(self, before: str, element: Element) -> None:
+        """Give an element another colour, polarity or name; its atoms follow."""
+
+        def deed() -> None:
+            current = self.session.element
+            elements = [element if e.name == before else e for e in self.elements]
+            moves = {before: element.name} if before != element.name else {}
+            self.session.ensure_project().set_elements(elements, moves=moves)
+            if current == before:
+                self.session.element = element.name
+
+        self.guarded(deed)
+
+    def remove_element(self, name: str) -> None:
+        """Remove an element that has no atoms."""
+        self.guarded(
+            lambda: self.session.ensure_project().set_elements(
+                [e for e in self.elements if e.name != name]
+            )
+        )
+
+    # --- regions -------------------------------------------------------------------------------
+
+    def add_region(self, region: Region) -> None:
+        """Add a region; a complete one puts its frame into the training set, in the same edit."""
+        project = self.session.ensure_project()
+        here = (self.session.source_id, self.session.frame_index)
+        before = tuple(project.regions(*here))
+        number = project.record(here[0]).next_region_id
+        after = (*before, region.model_copy(update={"id": number}))
+        edit: Any = SetRegions(source_id=here[0], frame=here[1], before=before, after=after)
+        pairs = tuple(project.pairs)
+        if region.kind == "complete" and all((p.source_id, p.frame) != here for p in pairs):
+            entry = PairEntry(source_id=here[0], frame=here[1], round=project.next_round)
+            more = tuple(sorted((*pairs, entry), key=lambda p: (p.source_id, p.frame)))
+            edit = Batch(
+                name="mark an area complete", edits=(edit, SetPairs(before=pairs, after=more))
+            )
+        self.session.apply(edit)
+
+    def hold_out(self, region_id: int, held_out: bool) -> None:
+        """Keep a region for checking the model, or train on it again."""
+        self.guarded(
+            lambda: self.session.set_regions(
+                [
+                    r.model_copy(update={"held_out": held_out}) if r.id == region_id else r
+                    for r in self.session.regions()
+                ]
+            )
+        )
+
+    def delete_region(self, region_id: int) -> None:
+        """Delete a region; its atoms stay."""
+        self.guarded(
+            lambda: self.session.set_regions(
+                [r for r in self.session.regions() if r.id != region_id]
+            )
+        )
+
+    def show_region(self, region_id: int) -> None:
+        """Move the camera to a region."""
+        region = next((r for r in self.session.regions() if r.id == region_id), None)
+        if region is not None:
+            corners = np.asarray(region.polygon)
+            self.look_at(*corners.mean(axis=0), extent_px=float(np.ptp(corners, axis=0).max()))
+
+    def look_at(self, x: float, y: float, extent_px: float | None = None) -> None:
+        """Move the camera to a position in px; with an extent, zoom so that it fits."""
+        layer = self.scene.image_layer
+        if layer is None:
+            return
+        middle = layer.data_to_world((*(0.0,) * (layer.ndim - 2), y, x))
+        camera = self.viewer.camera
+        camera.center = (0.0, *middle[-2:])
+        if extent_px:
+            world = extent_px * abs(float(layer.scale[-1]))
+            camera.zoom = 0.7 * min(self.canvas_size()) / world
+
+    def canvas_size(self) -> tuple[int, int]:
+        """Height and width of the canvas in screen px."""
+        raise NotImplementedError
+
+    def toggle_region_tool(self) -> None:
+        """Take the box into the hand, or put it down."""
+        if self.scene.image_layer is None:
+            self.say("Open an image first.")
+            return
+        self.scene.activate_home()
+        self.hand.set_tool("atoms" if self.hand.tool == "box" else "box")
+
+    def toggle_output_map(self) -> None:
+        """Show or hide the output map."""
+        if self.map.shown:
+            self.map.hide()
+        elif self.scene.image_layer is None:
+            self.say("Open an image first.")
+        else:
+            self.map.shown = True
+            self.guarded(self._draw_map)
+        self.map_toggled.emit(self.map.shown)
+
+    def set_map_radius(self, value: float, unit: str) -> None:
+        """Set the radius of the map's discs; 0 leaves it to the spacing of the atoms."""
+        self.map.radius, self.map.unit = value, unit
+        self._map_timer.start()
+
+    def _hold(self, held: bool) -> None:
+        self.hand.panning = held

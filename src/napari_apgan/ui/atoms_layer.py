@@ -1,0 +1,275 @@
+"""The atoms on the canvas: a points layer that shows the session's table and never owns it.
+
+Labels are solid, predicted atoms hollow, suspicious ones crossed. What the user does to the layer
+with napari's own tools comes back as edits; anything else that happened to it is drawn over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from napari.layers import Points
+from numpy.typing import NDArray
+from psygnal import Signal
+from scipy.spatial import cKDTree
+
+from napari_apgan.atoms import COLUMNS, conform, empty_atoms, positions
+from napari_apgan.elements import Element
+from napari_apgan.maps import default_radius_px
+
+State = Literal["label", "predicted"]
+Key = tuple[State, int]
+
+LAYER_NAME = "Atoms"
+_RIM = np.array([0.05, 0.05, 0.05, 0.9], dtype=np.float32)
+_UNKNOWN = "#9A9A9A"
+
+
+def rgba(color: str, alpha: float = 1.0) -> NDArray[np.float32]:
+    """Turn ``#RRGGBB`` into four floats."""
+    return np.array([*(int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)), alpha], np.float32)
+
+
+def one_row(values: Mapping[str, Any]) -> pd.DataFrame:
+    """Make an atom table of one row."""
+    return conform(pd.DataFrame([{k: v for k, v in values.items() if k in COLUMNS}]))
+
+
+def symbols(*names: str) -> NDArray[Any]:
+    """Return napari's symbol objects: assigning names to a large layer looks each of them up."""
+    made = Points(np.zeros((len(names), 2)), symbol=list(names))
+    return np.array(made.symbol, dtype=object)
+
+
+class AtomsView:
+    """Draws labels and predicted atoms, and knows which of them are selected.
+
+    Parameters
+    ----------
+    make_layer : callable
+        Adds a points layer to the viewer and returns it.
+    """
+
+    selection_changed = Signal(list)
+    #: The user changed the layer by napari's own tools: (added xy, removed keys, moved key -> xy).
+    changed_by_hand = Signal(object, object, object)
+    drawn = Signal()
+
+    def __init__(self, make_layer: Callable[..., Points]) -> None:
+        self._make_layer = make_layer
+        self.layer: Points | None = None
+        self.fast_drawing_above = 5000
+        self.fixed_size_px = 0.0
+        self.elements: tuple[Element, ...] = ()
+        self._labels = empty_atoms()
+        self._predicted = empty_atoms()
+        self._suspects: dict[int, str] = {}
+        self.rejected: set[int] = set()
+        self.selected: list[Key] = []
+        self._keys: list[Key] = []
+        self._xy = np.empty((0, 2))
+        self._radius = (0, 3.0)
+        self._symbols = symbols("disc", "cross")
+
+    # --- what is shown ---------------------------------------------------------------------
+
+    @property
+    def keys(self) -> list[Key]:
+        """What is drawn, in the order of the layer's rows."""
+        return self._keys
+
+    @property
+    def xy(self) -> NDArray[np.float64]:
+        """(N, 2) positions x, y in px of what is drawn."""
+        return self._xy
+
+    @property
+    def labels(self) -> pd.DataFrame:
+        """The labels of the frame."""
+        return self._labels
+
+    @property
+    def radius_px(self) -> float:
+        """A quarter of the spacing of the atoms; 3 until there are two."""
+        return self._radius[1]
+
+    def show_labels(self, labels: pd.DataFrame, elements: Sequence[Element]) -> None:
+        """Show the labels of a frame in the elements' colours."""
+        self._labels, self.elements = labels, tuple(elements)
+        self.draw()
+
+    def show_predicted(
+        self, table: pd.DataFrame | None, suspects: Mapping[int, str] | None = None
+    ) -> None:
+        """Show the predicted atoms of the frame hollow, those in `suspects` (id: reason) crossed.
+
+        None takes them away. Atoms that stand on a label are not drawn.
+        """
+        self._predicted = empty_atoms() if table is None else table.reset_index(drop=True)
+        self._suspects = dict(suspects or {})
+        self.rejected = set()
+        self.draw()
+
+    def reject(self, ids: Sequence[int]) -> None:
+        """Hide predicted atoms that the user deleted."""
+        self.rejected |= set(ids)
+        self.draw()
+
+    def predicted_left(self) -> pd.DataFrame:
+        """Return the predicted atoms that are neither rejected nor replaced by a label."""
+        table = self._predicted
+        keep = ~table["id"].isin(self.rejected).to_numpy(dtype=bool)
+        if len(self._labels) and keep.any():
+            reach = max(1.0, 0.67 * self.radius_px * 2)
+            distance, _ = cKDTree(positions(self._labels)).query(positions(table))
+            keep &= np.asarray(distance) > reach
+        return table[keep]
+
+    def row(self, key: Key) -> pd.Series:
+        """Return the table's row of an atom; KeyError when it is not there."""
+        table = self._labels if key[0] == "label" else self._predicted
+        rows = table[table["id"] == key[1]]
+        if rows.empty:
+            raise KeyError(key)
+        return rows.iloc[0]
+
+    def reason(self, key: Key) -> str:
+        """Why an atom is suspicious; empty when it is not."""
+        return self._suspects.get(key[1], "") if key[0] == "predicted" else ""
+
+    # --- picking and selecting -------------------------------------------------------------
+
+    def near(self, x: float, y: float, reach_px: float) -> Key | None:
+        """Return the nearest drawn atom within `reach_px` of a position in px."""
+        if not len(self._xy):
+            return None
+        distance = np.hypot(self._xy[:, 0] - x, self._xy[:, 1] - y)
+        best = int(distance.argmin())
+        return self._keys[best] if distance[best] <= reach_px else None
+
+    def inside(self, x0: float, y0: float, x1: float, y1: float) -> list[Key]:
+        """Return what is drawn inside a box."""
+        (x0, x1), (y0, y1) = sorted((x0, x1)), sorted((y0, y1))
+        x, y = self._xy[:, 0], self._xy[:, 1]
+        hits = np.flatnonzero((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
+        return [self._keys[i] for i in hits]
+
+    def select(self, keys: Sequence[Key]) -> None:
+        """Select atoms; those that are not drawn are left out."""
+        known = set(self._keys) if len(keys) else set()
+        chosen = [k for k in keys if k in known]
+        if chosen != self.selected:
+            self.selected = chosen
+            self.selection_changed.emit(list(chosen))
+
+    def position(self, key: Key) -> tuple[float, float]:
+        """Return x, y in px of a drawn atom."""
+        x, y = self._xy[self._keys.index(key)]
+        return float(x), float(y)
+
+    # --- drawing ---------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Fill the layer from the tables in one go: one upload, whatever changed."""
+        predicted = self.predicted_left() if len(self._predicted) else self._predicted
+        n_labels, n = len(self._labels), len(self._labels) + len(predicted)
+        self._keys = [("label", i) for i in self._labels["id"].tolist()]
+        self._keys += [("predicted", i) for i in predicted["id"].tolist()]
+        self._xy = np.concatenate([positions(self._labels), positions(predicted)])
+        self._measure_spacing()
+        if self.layer is None:
+            self.layer = self._make_layer()
+            self.layer.events.data.connect(self._on_layer_data)
+        names = np.concatenate(
+            [self._labels["element"].to_numpy(object), predicted["element"].to_numpy(object)]
+        )
+        suspect = np.zeros(n, dtype=bool)
+        suspect[n_labels:] = predicted["id"].isin(self._suspects).to_numpy(dtype=bool)
+        self._fill(self.layer, names, n_labels, suspect)
+        still = set(self._keys)
+        self.select([k for k in self.selected if k in still])
+        self.drawn.emit()
+
+    def _measure_spacing(self) -> None:
+        count, _radius = self._radius
+        n = len(self._xy)
+        if n >= 2 and (count < 2 or abs(n - count) > 0.1 * count):
+            self._radius = (n, default_radius_px(pd.DataFrame(self._xy, columns=["x_px", "y_px"])))
+
+    def _fill(
+        self, layer: Points, names: NDArray[Any], n_labels: int, suspect: NDArray[np.bool_]
+    ) -> None:
+        n = len(names)
+        colors = self._colors(names)
+        hollow = np.arange(n) >= n_labels
+        face = colors.copy()
+        face[hollow & ~suspect, 3] = 0.0
+        border = np.where(hollow[:, None], colors, _RIM).astype(np.float32)
+        diameter = self.fixed_size_px or 2.0 * self.radius_px
+        size = np.where(hollow, diameter, 0.62 * diameter)
+        with layer.events.blocker_all():
+            layer.selected_data = set()
+            layer.data = self._xy[:, ::-1].copy()
+            layer.face_color[:] = face
+            layer.border_color[:] = border
+            layer.size[:] = size
+            layer.border_width[:] = np.where(hollow & ~suspect, 0.2, 0.12)
+            layer.symbol[:] = self._symbols[suspect.astype(int)]
+            layer.features = pd.DataFrame(
+                {
+                    "id": np.array([k[1] for k in self._keys], dtype=np.int64),
+                    "state": pd.Categorical([k[0] for k in self._keys]),
+                    "element": pd.Categorical(names),
+                }
+            )
+            if n:  # an atom that napari's own add mode makes must not take the last one's id
+                layer.feature_defaults = {
+                    "id": -1,
+                    "state": self._keys[-1][0],
+                    "element": names[-1],
+                }
+            layer.antialiasing = 0 if n > self.fast_drawing_above else 1
+        layer.refresh(thumbnail=False)
+
+    def _colors(self, names: NDArray[Any]) -> NDArray[np.float32]:
+        lookup = {e.name: rgba(e.color) for e in self.elements}
+        out = np.tile(rgba(_UNKNOWN), (len(names), 1))
+        for name, color in lookup.items():
+            out[names == name] = color
+        return out
+
+    # --- what the user does with napari's own tools ------------------------------------------
+
+    def _on_layer_data(self, event: Any) -> None:
+        if str(getattr(event, "action", "")).rsplit(".", 1)[-1].lower() not in (
+            "added",
+            "removed",
+            "changed",
+        ):
+            return
+        layer = self.layer
+        if layer is None:
+            return
+        ids = layer.features["id"].to_numpy()
+        states = layer.features["state"].astype(str).to_numpy()
+        xy = np.asarray(layer.data)[:, ::-1]
+        at = {key: i for i, key in enumerate(self._keys)}
+        seen: set[Key] = set()
+        added: list[tuple[float, float]] = []
+        moved: dict[Key, tuple[float, float]] = {}
+        for i, (state, number) in enumerate(zip(states, ids.tolist(), strict=True)):
+            key: Key = ("predicted" if state == "predicted" else "label", number)
+            here = (float(xy[i, 0]), float(xy[i, 1]))
+            if key not in at or key in seen:  # new, or pasted from an atom that is still there
+                added.append(here)
+                continue
+            seen.add(key)
+            if not np.allclose(self._xy[at[key]], here, atol=1e-6):
+                moved[key] = here
+        removed = [k for k in self._keys if k not in seen]
+        if added or removed or moved:
+            self.changed_by_hand.emit(added, removed, moved)
+        self.draw()

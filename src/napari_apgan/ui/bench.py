@@ -1,0 +1,479 @@
+"""The bench: where the session and the viewer meet.
+
+It adopts the image that the user works on, draws the session's labels and regions over it, and
+turns what the hand does into edits of the session. Widgets sit on top and need not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_apgan.atoms import empty_atoms
+from napari_apgan.elements import Element, find_element
+from napari_apgan.errors import UserError
+from napari_apgan.frames import Frame
+from napari_apgan.project import Session
+
+from . import atoms_layer, marks, output_map, regions_layer
+from .acts import Acts
+from .atoms_layer import AtomsView, Key
+from .hand import Hand, snap_or_stay
+from .keys import Actions
+from .mouse import XY, Mouse
+from .scene import Scene, source_of_layer, unwrapped
+
+_HOVER_MS = 16
+_MAP_MS = 150
+
+
+class Bench(Acts):
+    """Keeps a viewer and its session in step.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    session : Session
+    """
+
+    adopted = Signal()
+    lost = Signal(str)
+    drawn = Signal()
+
+    def __init__(self, viewer: Any, session: Session) -> None:
+        self.viewer = unwrapped(viewer)
+        self.session = session
+        self.actions = Actions()
+        self.hand = Hand(self)
+        self.mouse = Mouse(self.viewer, self.hand)
+        self.scene = Scene(self.viewer, self.actions, self.mouse)
+        self.atoms = AtomsView(self._make_atoms_layer)
+        self.marks = marks.Marks(self._make_marks_layer)
+        self.regions = regions_layer.RegionsView(self._make_regions_layer)
+        self.map = output_map.OutputMapView(self._make_map_layer)
+        self._frame: Frame | None = None
+        self._hover_at: XY | None = None
+        self._hover_timer = _timer(_HOVER_MS, self._hover_now)
+        self._map_timer = _timer(_MAP_MS, self._draw_map)
+        self._quiet = False
+        #: Set from napari's preferences.
+        self.show_spots = True
+        self.wants_scale_bar = True
+        self._register_actions()
+        self._connect()
+
+    # --- wiring ------------------------------------------------------------------------------
+
+    def _register_actions(self) -> None:
+        for number in range(1, 10):
+            self.actions.register(f"element_{number}", lambda n=number: self.press_digit(n))
+        for name, deed in {
+            "delete": self.delete_selected,
+            "clear": self.clear,
+            "undo": self.undo,
+            "redo": self.redo,
+            "select_all": self.select_all,
+            "region": self.toggle_region_tool,
+            "finish_polygon": self.hand.finish_polygon,
+            "output_map": self.toggle_output_map,
+        }.items():
+            self.actions.register(name, deed)
+        self.actions.hold = self._hold
+
+    def _connect(self) -> None:
+        session, layers = self.session, self.viewer.layers
+        session.project_changed.connect(self._on_project)
+        session.source_changed.connect(self._on_source)
+        session.frame_changed.connect(self._on_frame)
+        session.atoms_changed.connect(self._on_atoms)
+        session.regions_changed.connect(self._on_regions)
+        session.elements_changed.connect(self._draw_atoms)
+        session.calibration_changed.connect(self._on_calibration)
+        self.atoms.selection_changed.connect(self._on_selection)
+        self.atoms.changed_by_hand.connect(self._on_layer_edit)
+        layers.selection.events.active.connect(self._on_active)
+        layers.events.removed.connect(self._on_removed)
+        self.viewer.dims.events.current_step.connect(self._on_step)
+
+    def close(self) -> None:
+        """Let go of the viewer; the session keeps everything."""
+        session, layers = self.session, self.viewer.layers
+        for signal, slot in (
+            (session.project_changed, self._on_project),
+            (session.source_changed, self._on_source),
+            (session.frame_changed, self._on_frame),
+            (session.atoms_changed, self._on_atoms),
+            (session.regions_changed, self._on_regions),
+            (session.elements_changed, self._draw_atoms),
+            (session.calibration_changed, self._on_calibration),
+        ):
+            signal.disconnect(slot, missing_ok=True)
+        layers.selection.events.active.disconnect(self._on_active)
+        layers.events.removed.disconnect(self._on_removed)
+        self.viewer.dims.events.current_step.disconnect(self._on_step)
+        self._hover_timer.stop()
+        self._map_timer.stop()
+        self.scene.release()
+
+    # --- layers of ours ------------------------------------------------------------------------
+
+    def _make_atoms_layer(self) -> Any:
+        layer = self.scene.place(
+            "points",
+            np.empty((0, 2)),
+            name=atoms_layer.LAYER_NAME,
+            border_width_is_relative=True,
+            canvas_size_limits=(4, 400),
+            features={"id": [], "state": [], "element": []},
+        )
+        self.scene.home = layer
+        self.scene.activate_home()
+        return layer
+
+    def _make_marks_layer(self) -> Any:
+        return self.scene.place(
+            "points",
+            np.empty((0, 2)),
+            name=marks.LAYER_NAME,
+            border_width_is_relative=True,
+            canvas_size_limits=(8, 800),
+        )
+
+    def _make_regions_layer(self) -> Any:
+        text = {"string": "{caption}", "anchor": "upper_left", "size": 9, "color": "white"}
+        return self.scene.place(
+            "shapes",
+            None,
+            ndim=2,
+            name=regions_layer.LAYER_NAME,
+            text=text,
+            features={"caption": []},
+        )
+
+    def _make_map_layer(self, pixels: Any) -> Any:
+        layer = self.scene.place(
+            "image",
+            pixels,
+            name=output_map.LAYER_NAME,
+            rgb=True,
+            blending="translucent_no_depth",
+            opacity=0.75,
+        )
+        self.order_layers()
+        return layer
+
+    def order_layers(self) -> None:
+        """Keep regions, atoms and cursor on top."""
+        self.scene.raise_above(self.regions.layer, self.atoms.layer, self.marks.layer)
+
+    # --- the image -----------------------------------------------------------------------------
+
+    def adopt_what_is_there(self) -> None:
+        """Adopt the active image, or the topmost one, when the workbench opens."""
+        active = self.viewer.layers.selection.active
+        images = self.scene.images()
+        if active in images:
+            self.adopt(active)
+        elif images:
+            self.adopt(images[-1])
+
+    def adopt(self, layer: Image) -> None:
+        """Make an image layer the current source of the session."""
+        if layer is self.scene.image_layer:
+            return
+        self.guarded(lambda: self._adopt(layer))
+
+    def _adopt(self, layer: Image) -> None:
+        source_id = self.scene.source_of(layer)
+        project = self.session.project
+        if not source_id or project is None or source_id not in {r.id for r in project.sources}:
+            source, note = source_of_layer(layer)
+            source_id = self.session.ensure_project().add_source(source)
+            if note:
+                self.say(note)
+        project = self.session.ensure_project()
+        self._quiet = True
+        try:
+            self.scene.adopt(layer, source_id, project.calibration(source_id))
+            step = self._step(layer)
+            self.session.go_to(source_id, min(step, project.record(source_id).n_frames - 1))
+        finally:
+            self._quiet = False
+        self._show_source()
+
+    def _show_source(self) -> None:
+        """Draw everything of the current source and frame."""
+        self._frame = None
+        if self.scene.image_layer is None:
+            return
+        diagonal = float(np.hypot(*self._shape()))
+        self.regions.edge_px = max(0.4, diagonal / 700)
+        self.draw_all()
+        if self.scene.calibration.known and self.wants_scale_bar:
+            self.scene.show_scale_bar()
+        self.scene.activate_home()
+        self.adopted.emit()
+
+    def _step(self, layer: Image) -> int:
+        axes = layer.ndim - 2
+        if axes <= 0:
+            return 0
+        return int(self.viewer.dims.current_step[-layer.ndim])
+
+    def _shape(self) -> tuple[int, int]:
+        project = self.session.project
+        if project is None or not self.session.source_id:
+            return (1, 1)
+        return project.record(self.session.source_id).shape
+
+    def frame(self) -> Frame | None:
+        """Return the current frame's pixels, read once."""
+        if self._frame is None:
+            try:
+                self._frame = self.session.frame()
+            except UserError as error:
+                self.failed.emit(str(error), "")
+        return self._frame
+
+    # --- following the session -------------------------------------------------------------------
+
+    def _on_project(self) -> None:
+        self.guarded(self._follow_project)
+
+    def _follow_project(self) -> None:
+        """Another project is open: show its current source, if its image can be shown."""
+        if self._quiet:
+            return
+        self._show_nothing()
+        project, source_id = self.session.project, self.session.source_id
+        if project is None or not source_id or source_id in project.missing_sources():
+            return
+        self._show_layer_of(source_id)
+
+    def _show_nothing(self) -> None:
+        self.scene.image_layer = None
+        self._frame = None
+        self.atoms.show_predicted(None)
+        self.draw_all()
+
+    def _show_layer_of(self, source_id: str) -> None:
+        project = self.session.ensure_project()
+        layer = self.scene.layer_of(source_id)
+        if layer is None:
+            self._quiet = True
+            try:
+                layer = self.scene.add_image_of(project.source(source_id), source_id)
+            finally:
+                self._quiet = False
+        frame = self.session.frame_index
+        self.scene.adopt(layer, source_id, project.calibration(source_id))
+        self._set_step(frame)
+        self._show_source()
+
+    def _on_source(self, source_id: str) -> None:
+        if self._quiet or not source_id:
+            return
+        self.guarded(lambda: self._show_layer_of(source_id))
+
+    def _on_frame(self, source_id: str, frame: int) -> None:
+        if self._quiet:
+            return
+        self._frame = None
+        self._set_step(frame)
+        self.atoms.show_predicted(None)
+        self.draw_all()
+
+    def show_source(self, source_id: str) -> None:
+        """Go to a source of the project and show its image, adding its layer if need be."""
+        self.session.go_to(
+            source_id, self.session.frame_index if source_id == self.session.source_id else 0
+        )
+        if self.scene.image_layer is None:
+            self._show_layer_of(source_id)
+
+    def restore(self) -> None:
+        """Draw layers of ours again that the user removed."""
+        self.draw_all()
+
+    def canvas_size(self) -> tuple[int, int]:
+        """Height and width of the canvas in screen px."""
+        height, width = self.viewer.canvas.size
+        return int(height), int(width)
+
+    def _set_step(self, frame: int) -> None:
+        image = self.scene.image_layer
+        if image is None or image.ndim < 3:
+            return
+        axis = self.viewer.dims.ndim - image.ndim
+        if self.viewer.dims.current_step[axis] != frame:
+            self.viewer.dims.set_current_step(axis, frame)
+
+    def _on_step(self, event: Any = None) -> None:
+        image = self.scene.image_layer
+        if image is None or image.ndim < 3 or self._quiet:
+            return
+        frame = self._step(image)
+        if frame != self.session.frame_index:
+            self.guarded(lambda: self.session.go_to(self.session.source_id, frame))
+
+    def _on_atoms(self, source_id: str, frame: int) -> None:
+        if (source_id, frame) == (self.session.source_id, self.session.frame_index):
+            self._draw_atoms()
+            self._draw_regions()
+
+    def _on_regions(self, source_id: str, frame: int) -> None:
+        if (source_id, frame) == (self.session.source_id, self.session.frame_index):
+            self._draw_regions()
+
+    def _on_calibration(self, source_id: str) -> None:
+        if source_id == self.session.source_id:
+            self.scene.set_calibration(self.session.calibration)
+            self._frame = None
+            self._map_timer.start()
+
+    # --- following the viewer ------------------------------------------------------------------
+
+    def _on_active(self, event: Any) -> None:
+        layer = event.value
+        if isinstance(layer, Image) and not self._quiet and not self.scene.owns(layer):
+            # After napari has finished inserting it.
+            QTimer.singleShot(0, lambda: self._adopt_if_active(layer))
+
+    def _adopt_if_active(self, layer: Image) -> None:
+        if layer in self.viewer.layers and self.viewer.layers.selection.active is layer:
+            self.adopt(layer)
+
+    def _on_removed(self, event: Any) -> None:
+        layer = event.value
+        ours = self.scene.owns(layer)
+        was_image = layer is self.scene.image_layer
+        self.scene.forget(layer)
+        for view in (self.atoms, self.marks, self.regions, self.map):
+            if view.layer is layer:
+                view.layer = None
+        if layer is self.map.layer or (ours and layer.name == output_map.LAYER_NAME):
+            self.map.shown = False
+            self.map_toggled.emit(False)
+        if was_image:
+            self._show_nothing()
+            self.adopted.emit()
+        elif ours and layer.name in (atoms_layer.LAYER_NAME, regions_layer.LAYER_NAME):
+            self.lost.emit(layer.name)
+
+    def _on_layer_edit(self, added: list[XY], removed: list[Key], moved: Mapping[Key, XY]) -> None:
+        """Turn what was done with napari's own tools into edits."""
+        self.guarded(lambda: self._layer_edit(added, removed, dict(moved)))
+
+    def _layer_edit(self, added: list[XY], removed: list[Key], moved: dict[Key, XY]) -> None:
+        if removed:
+            self.remove(removed)
+        if moved:
+            self.move(moved)
+        for xy in added:
+            self.hand.click_empty(xy)
+
+    # --- drawing -------------------------------------------------------------------------------
+
+    def draw_all(self) -> None:
+        """Draw labels, regions and map of the current frame."""
+        self._draw_atoms()
+        self._draw_regions()
+        self.order_layers()
+
+    def _draw_atoms(self) -> None:
+        if self.scene.image_layer is None:
+            if self.atoms.layer is not None:
+                self.atoms.show_labels(empty_atoms(), self.elements)
+            return
+        self.atoms.show_labels(self.session.atoms(), self.elements)
+        self.marks.diameter_px = 2.0 * self.atoms.radius_px
+        self._on_selection(self.atoms.selected)
+        if self.map.shown:
+            self._map_timer.start()
+        self.drawn.emit()
+
+    def _draw_regions(self) -> None:
+        there = self.scene.image_layer is not None
+        self.regions.show(self.session.regions() if there else [], self.atoms.labels)
+        self.drawn.emit()
+
+    def _draw_map(self) -> None:
+        if self.map.shown and self.scene.image_layer is not None:
+            self.map.show(
+                self.session.atoms(), self.elements, self._shape(), self.session.calibration
+            )
+
+    def _on_selection(self, keys: list[Key]) -> None:
+        self.marks.select([self.atoms.position(k) for k in keys])
+
+    # --- hovering ------------------------------------------------------------------------------
+
+    def hover(self, xy: XY | None) -> None:
+        """Remember where the pointer is; the spot follows at most sixty times a second."""
+        self._hover_at = xy
+        if not self._hover_timer.isActive():
+            self._hover_timer.start()
+
+    def _hover_now(self) -> None:
+        xy = self._hover_at
+        if xy is None or self.hand.tool != "atoms" or not self.inside_image(*xy):
+            self.marks.hide_spot()
+            return
+        reach = 9.0 / float(self.viewer.camera.zoom) / abs(float(self.scene.image_layer.scale[-1]))
+        key = self.atoms.near(*xy, reach)
+        element = self.current_element()
+        if key is not None:
+            self.marks.hide_spot()
+            self.viewer.status = self.describe(key)
+        elif element is not None and self.show_spots:
+            x, y, found = self.snapped(xy, element)
+            self.marks.show_spot(x, y, element.color, found or not self.hand.snapping)
+
+    def describe(self, key: Key) -> str:
+        """Say what an atom is: ``Ti, p 0.98, ±4 pm``."""
+        row = self.atoms.row(key)
+        parts = [str(row["element"])]
+        if np.isfinite(row["probability"]):
+            parts.append(f"p {row['probability']:.2f}")
+        sigma = np.hypot(row["sigma_x_pm"], row["sigma_y_pm"]) / np.sqrt(2)
+        if np.isfinite(sigma):
+            parts.append(f"±{sigma:.0f} pm")
+        parts.append("predicted" if key[0] == "predicted" else str(row["origin"]))
+        parts += [text for text in (str(row["flag"]), self.atoms.reason(key)) if text]
+        return ", ".join(parts)
+
+    # --- helpers of the hand -------------------------------------------------------------------
+
+    def current_element(self) -> Element | None:
+        """Return the element that a click adds."""
+        name = self.session.element
+        return find_element(self.elements, name) if name else None
+
+    def snapped(self, xy: XY, element: Element) -> tuple[float, float, bool]:
+        """Where a click of this element goes, and whether a column is there."""
+        frame = self.frame() if self.hand.snapping else None
+        return snap_or_stay(frame, xy, element, snapping=self.hand.snapping)
+
+    def inside_image(self, x: float, y: float) -> bool:
+        """Whether a position in px lies on the image."""
+        rows, columns = self._shape()
+        there = self.scene.image_layer is not None
+        return there and -0.5 <= x <= columns - 0.5 and -0.5 <= y <= rows - 0.5
+
+    def clamped(self, xy: XY) -> XY:
+        """Move a corner onto the image."""
+        rows, columns = self._shape()
+        return (min(max(xy[0], -0.5), columns - 0.5), min(max(xy[1], -0.5), rows - 0.5))
+
+
+def _timer(milliseconds: int, deed: Callable[[], None]) -> QTimer:
+    timer = QTimer()
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.timeout.connect(deed)
+    return timer

@@ -1,0 +1,75 @@
+"""Detect: find candidates the classical way, thin them by a slider, keep them as labels."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QSlider, QVBoxLayout, QWidget
+
+from .widgets import heading, hint, row
+
+
+class DetectBox(QWidget):
+    """The button, the slider that thins the candidates live, and what to do with them."""
+
+    wanted = Signal()
+    level_changed = Signal(float)  # 0..1, share of the candidates left out, weakest first
+    keep_wanted = Signal()
+    discard_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.find = QPushButton("Detect")
+        self.find.setToolTip(
+            "Finds bright or dark spots of the current element's kind; nothing is added until you "
+            "keep them"
+        )
+        self.find.clicked.connect(lambda _=False: self.wanted.emit())
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, 1000)
+        self.slider.setToolTip("To the right: fewer, surer candidates")
+        self.slider.valueChanged.connect(lambda v: self.level_changed.emit(v / 1000))
+        self.count = QLabel("")
+        self.keep = QPushButton("Keep")
+        self.keep.setToolTip("The rings become labels of the current element; Ctrl+Z undoes it")
+        self.keep.clicked.connect(lambda _=False: self.keep_wanted.emit())
+        self.discard = QPushButton("Discard")
+        self.discard.clicked.connect(lambda _=False: self.discard_wanted.emit())
+        self.busy = QProgressBar()
+        self.busy.setRange(0, 0)
+        self.busy.setMaximumHeight(6)
+        self.busy.setTextVisible(False)
+        self.note = hint()
+        self.candidates = QWidget()
+        inner = QVBoxLayout(self.candidates)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.setSpacing(4)
+        slide = row(QLabel("more"), self.slider, QLabel("fewer"))
+        slide.setStretch(1, 1)
+        inner.addLayout(slide)
+        inner.addLayout(row(self.count, 1, self.keep, self.discard))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(row(heading("Detect"), 1, self.find))
+        layout.addWidget(self.busy)
+        layout.addWidget(self.candidates)
+        layout.addWidget(self.note)
+        self.note.hide()
+        self.set_state("idle")
+
+    def set_state(self, state: str) -> None:
+        """Show ``idle``, ``busy`` or ``candidates``."""
+        self.busy.setVisible(state == "busy")
+        self.find.setEnabled(state != "busy")
+        self.candidates.setVisible(state == "candidates")
+
+    def set_count(self, shown: int, found: int, element: str) -> None:
+        """Say how many candidates are shown."""
+        self.count.setText(f"{shown} of {found} candidates")
+        self.keep.setText(f"Keep as {element}" if element else "Keep")
+        self.keep.setEnabled(shown > 0 and bool(element))
+
+    def say(self, text: str) -> None:
+        """Say something below, or nothing."""
+        self.note.setText(text)
+        self.note.setVisible(bool(text))

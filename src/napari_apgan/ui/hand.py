@@ -1,0 +1,178 @@
+"""What the mouse does to atoms and regions: the acts behind clicks and drags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from napari_apgan.atoms import make_atoms
+from napari_apgan.elements import Element, find_element
+from napari_apgan.errors import UserError
+from napari_apgan.regions import Region, RegionKind
+
+from .atoms_layer import Key
+from .mouse import XY
+from .regions_layer import COMPLETE, IGNORE, count_inside
+
+if TYPE_CHECKING:
+    from .bench import Bench
+
+
+class Hand:
+    """Carries out what :class:`~napari_apgan.ui.mouse.Mouse` reads.
+
+    Parameters
+    ----------
+    bench : Bench
+    """
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self.tool = "atoms"
+        self.panning = False
+        self.snapping = True
+        self.region_kind: RegionKind = "complete"
+        self._corners: list[XY] = []
+        #: Called with (key, columns or None) when a predicted atom is changed or deleted; returns
+        #: True when it took care of it.
+        self.on_predicted_edit: Callable[[Key, dict[str, Any] | None], bool] | None = None
+
+    # --- tools -----------------------------------------------------------------------------
+
+    def set_tool(self, tool: str) -> None:
+        """Take a tool into the hand: "atoms", "box" or "polygon"."""
+        self.tool = tool
+        self._corners = []
+        self._bench.regions.show_draft(None)
+        self._bench.marks.hide_spot()
+        self._bench.tool_changed.emit(tool)
+
+    # --- clicks and drags on atoms -----------------------------------------------------------
+
+    def pick(self, xy: XY, reach_px: float) -> Key | None:
+        """Return the atom under the pointer."""
+        return self._bench.atoms.near(*xy, reach_px)
+
+    def click_atom(self, key: Key, add: bool) -> None:
+        """Select an atom, or with Shift add it to the selection or take it out."""
+        selected = self._bench.atoms.selected
+        if not add:
+            self._bench.atoms.select([key])
+        elif key in selected:
+            self._bench.atoms.select([k for k in selected if k != key])
+        else:
+            self._bench.atoms.select([*selected, key])
+
+    def click_empty(self, xy: XY) -> None:
+        """Add an atom of the current element where the click snaps to."""
+        bench = self._bench
+        element = bench.current_element()
+        if element is None:
+            bench.say("Choose an element first: press + in the Label tab.")
+            return
+        x, y, found = bench.snapped(xy, element)
+        if not bench.inside_image(x, y):
+            return
+        table = make_atoms([(x, y)], element.name, origin="human")
+        if bench.guarded(lambda: bench.session.add_atoms(table)) and self.snapping and not found:
+            bench.say("Nothing to snap to there: the atom is where you clicked.")
+        bench.atoms.select([])
+
+    def drag_atom(self, key: Key, xy: XY, done: bool) -> None:
+        """Move an atom, and the others that are selected with it."""
+        bench = self._bench
+        selected = bench.atoms.selected
+        moving = selected if key in selected and len(selected) > 1 else [key]
+        x0, y0 = bench.atoms.position(key)
+        dx, dy = xy[0] - x0, xy[1] - y0
+        at = {k: bench.atoms.position(k) for k in moving}
+        if not done:
+            bench.marks.show_ghosts([(x + dx, y + dy) for x, y in at.values()])
+            return
+        bench.marks.show_ghosts([])
+        target = {k: (x + dx, y + dy) for k, (x, y) in at.items()}
+        if len(moving) == 1:
+            row = bench.atoms.row(key)
+            element = find_element(bench.elements, str(row["element"]))
+            x, y, _ = bench.snapped(xy, element)
+            target = {key: (x, y)}
+        bench.move(target)
+
+    def select_box(self, corner: XY, xy: XY, done: bool) -> None:
+        """Select the atoms inside a box."""
+        bench = self._bench
+        if not done:
+            bench.regions.show_draft(_box(corner, xy))
+            return
+        bench.regions.show_draft(None)
+        bench.atoms.select(bench.atoms.inside(*corner, *xy))
+
+    # --- regions ---------------------------------------------------------------------------
+
+    def _region(self, corners: list[XY]) -> Region:
+        return Region(id=0, kind=self.region_kind, polygon=tuple(corners))
+
+    def _draft(self, corners: list[XY]) -> None:
+        bench = self._bench
+        color = IGNORE if self.region_kind == "ignore" else COMPLETE
+        caption = ""
+        if len(corners) >= 3 and self.region_kind == "complete":
+            caption = count_inside(self._region(corners), bench.atoms.labels)
+        bench.regions.show_draft(corners, caption, color)
+
+    def drag_box(self, corner: XY, xy: XY, done: bool) -> None:
+        """Draw a box; the region is made when the button goes up."""
+        corners = [self._bench.clamped(c) for c in _box(corner, xy)]
+        if not done:
+            self._draft(corners)
+            return
+        self._finish(corners)
+
+    def polygon_click(self, xy: XY) -> None:
+        """Add a corner to the polygon."""
+        corner = self._bench.clamped(xy)
+        if not self._corners or corner != self._corners[-1]:
+            self._corners.append(corner)
+        self._draft(self._corners)
+
+    def finish_polygon(self) -> None:
+        """Close the polygon."""
+        if self.tool != "polygon" or not self._corners:
+            return
+        if len(self._corners) < 3:
+            self._bench.say("A region needs at least three corners: click one more.")
+            return
+        self._finish(self._corners)
+
+    def _finish(self, corners: list[XY]) -> None:
+        xs, ys = [c[0] for c in corners], [c[1] for c in corners]
+        self.set_tool("atoms")
+        if max(xs) - min(xs) < 2 or max(ys) - min(ys) < 2:
+            self._bench.say("That region was too small to hold anything.")
+            return
+        self._bench.guarded(lambda: self._bench.add_region(self._region(corners)))
+
+    # --- moving without a button ---------------------------------------------------------------
+
+    def hover(self, xy: XY | None) -> None:
+        """Show where a click would go, or what the atom under the pointer is."""
+        self._bench.hover(xy)
+
+
+def _box(a: XY, b: XY) -> list[XY]:
+    return [a, (b[0], a[1]), b, (a[0], b[1])]
+
+
+def snap_or_stay(
+    frame: Any, xy: XY, element: Element, *, snapping: bool
+) -> tuple[float, float, bool]:
+    """Return where a click goes: the column's centre and True, or the click itself and False."""
+    if not snapping or frame is None:
+        return (*xy, False)
+    from napari_apgan.label import snap
+
+    try:
+        got = snap(frame, *xy, polarity=element.polarity)
+    except UserError:
+        return (*xy, False)
+    return (got.x, got.y, True) if got.found else (*xy, False)

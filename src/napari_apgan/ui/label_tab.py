@@ -1,0 +1,246 @@
+"""The Label tab: elements, detection, regions, the output map, and tables in and out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QPoint
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
+
+from napari_apgan.elements import Element
+from napari_apgan.io import read_atoms, write_atoms
+from napari_apgan.project import Session
+from napari_apgan.settings import Settings
+
+from .chips import ElementChips
+from .detect import Detection
+from .detect_box import DetectBox
+from .output_map_box import OutputMapBox
+from .periodic_table import PeriodicTable
+from .regions_box import RegionsBox
+from .widgets import Fold, heading, hint, primary_button, row, rule, scrolled, text_button
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+
+class LabelTab(QWidget):
+    """Shows what the session holds for this frame and passes on what the user wants.
+
+    Parameters
+    ----------
+    session : Session
+    workbench : Workbench
+    """
+
+    def __init__(self, session: Session, workbench: Workbench) -> None:
+        super().__init__()
+        self._session, self._workbench = session, workbench
+        self._bench = workbench.bench
+        self.chips = ElementChips()
+        self.snap = QCheckBox("Snap")
+        self.snap.setChecked(True)
+        self.snap.setToolTip(
+            "A click goes to the centre of the nearest bright (or dark) spot, fitted below the "
+            "pixel; the ring on the image shows where before the button goes down"
+        )
+        self.teach = hint()
+        self.detect = DetectBox()
+        self.regions = RegionsBox()
+        self.map = OutputMapBox()
+        self.primary = primary_button("")
+        self.table: PeriodicTable | None = None
+        self.detection = Detection(self._bench, self.detect)
+        self._deed = workbench.open_image
+        self._build()
+        self._connect()
+        self.refresh()
+
+    def _build(self) -> None:
+        tables = QWidget()
+        inner = QVBoxLayout(tables)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.addLayout(
+            row(
+                text_button(
+                    "Import CSV…", self.import_csv, "Add the atoms of a table to this frame"
+                ),
+                text_button("Export CSV…", self.export_csv, "Write the labels of this frame"),
+                1,
+            )
+        )
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.setContentsMargins(4, 4, 8, 4)
+        layout.setSpacing(6)
+        layout.addLayout(row(heading("Elements"), 1, self.snap))
+        layout.addWidget(self.chips)
+        layout.addWidget(self.teach)
+        for part in (self.detect, self.regions, self.map):
+            layout.addWidget(rule())
+            layout.addWidget(part)
+        layout.addWidget(rule())
+        layout.addWidget(Fold("Tables", tables))
+        layout.addStretch(1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolled(content), 1)
+        outer.addWidget(self.primary)
+
+    def _connect(self) -> None:
+        bench, session = self._bench, self._session
+        self.chips.chosen.connect(bench.choose_element)
+        self.chips.add_wanted.connect(self.open_table)
+        self.chips.changed.connect(bench.replace_element)
+        self.chips.removed.connect(bench.remove_element)
+        self.snap.toggled.connect(self._set_snapping)
+        self.regions.tool_wanted.connect(bench.hand.set_tool)
+        self.regions.kind_chosen.connect(self._set_kind)
+        self.regions.hold_out_wanted.connect(bench.hold_out)
+        self.regions.delete_wanted.connect(bench.delete_region)
+        self.regions.shown_wanted.connect(bench.show_region)
+        self.map.toggled.connect(lambda _on: bench.toggle_output_map())
+        self.map.radius_changed.connect(bench.set_map_radius)
+        self.primary.clicked.connect(lambda _=False: self._deed())
+        bench.tool_changed.connect(self.regions.set_tool)
+        bench.map_toggled.connect(self.map.set_shown)
+        bench.drawn.connect(self.refresh)
+        bench.adopted.connect(self.refresh)
+        session.element_changed.connect(self.refresh)
+        session.elements_changed.connect(self.refresh)
+        session.pairs_changed.connect(self.refresh)
+        session.project_changed.connect(self.refresh)
+        session.calibration_changed.connect(self.refresh)
+        self.detection.changed.connect(self.refresh)
+
+    def _set_snapping(self, on: bool) -> None:
+        self._bench.hand.snapping = on
+
+    def _set_kind(self, kind: str) -> None:
+        self._bench.hand.region_kind = kind
+
+    # --- showing -----------------------------------------------------------------------------
+
+    def refresh(self, *_: object) -> None:
+        """Show what the session holds now."""
+        session, bench = self._session, self._bench
+        labels = bench.atoms.labels
+        counts = labels["element"].value_counts().to_dict() if len(labels) else {}
+        self.chips.set_elements(bench.elements, counts, session.element)
+        regions = session.regions() if bench.scene.image_layer is not None else []
+        captions = bench.regions.captions if len(bench.regions.captions) == len(regions) else []
+        self.regions.set_regions(regions if captions else [], captions)
+        self.map.set_units(calibrated=session.calibration.known)
+        self.teach.setText(self._teaching(len(labels)))
+        self.teach.setVisible(bool(self.teach.text()))
+        text, self._deed = self._next_act(len(labels))
+        self.primary.setText(text)
+        there = bench.scene.image_layer is not None
+        for part in (self.detect, self.regions, self.map):
+            part.setEnabled(there)
+
+    def _teaching(self, n_labels: int) -> str:
+        bench = self._bench
+        if bench.scene.image_layer is None:
+            return "Drop an image on the window, or open one: dm3, dm4, emd, ser, mrc, tif, hspy…"
+        if not bench.elements:
+            return "No elements yet. Press + and choose what the bright columns are."
+        if n_labels == 0:
+            return f"No atoms yet. Press 1 and click a {self._kind()} column, or Detect."
+        if bench.atoms.selected:
+            n = len(bench.atoms.selected)
+            return (
+                f"{n} atom{'s' * (n != 1)} selected: a digit changes the element, Delete removes."
+            )
+        return ""
+
+    def _kind(self) -> str:
+        element = self._bench.current_element()
+        return element.polarity if element is not None else "bright"
+
+    def _next_act(self, n_labels: int):
+        """Return the words and the deed of the primary button: always the next useful act."""
+        bench, session = self._bench, self._session
+        if bench.scene.image_layer is None:
+            return "Open an image…", self._workbench.open_image
+        if not bench.elements:
+            return "Choose an element…", self.open_table
+        if self.detection.candidates:
+            return f"Keep {self.detection.candidates:,} atoms", self.detection.keep
+        if n_labels == 0:
+            return "Detect atoms", self.detection.run
+        complete = [r for r in session.regions() if r.kind == "complete"]
+        if not complete:
+            if bench.hand.tool == "box":
+                return "Drag a box on the image…", bench.toggle_region_tool
+            return "Mark a finished area (R)", bench.toggle_region_tool
+        return "Train (T)", lambda: self._workbench.show_tab("train")
+
+    # --- elements ------------------------------------------------------------------------------
+
+    def open_table(self, where: QPoint | None = None) -> None:
+        """Open the periodic table below the + button."""
+        if self._bench.scene.image_layer is None:
+            self._bench.say("Open an image first, then choose its elements.")
+            return
+        settings = Settings.load()
+        self.table = PeriodicTable(self._bench.elements, settings.palette, self)
+        current = self._bench.current_element()
+        if current is not None:
+            self.table.set_polarity(current.polarity)
+        self.table.picked.connect(self._add_element)
+        button = self.chips.add_button
+        corner = where or button.mapToGlobal(button.rect().bottomLeft())
+        self.table.adjustSize()
+        screen = self.screen().availableGeometry()
+        x = min(corner.x(), screen.right() - self.table.width())
+        y = min(corner.y(), screen.bottom() - self.table.height())
+        self.table.move(max(screen.left(), x), max(screen.top(), y))
+        self.table.show()
+
+    def _add_element(self, element: Element) -> None:
+        settings = Settings.load()
+        if self.table is not None and settings.palette != self.table.palette_name:
+            settings.palette = self.table.palette_name
+            settings.save()
+        self._bench.add_element(element)
+
+    # --- tables --------------------------------------------------------------------------------
+
+    def import_csv(self, path: str = "") -> None:
+        """Add the atoms of a CSV to this frame."""
+        path = (
+            path
+            or QFileDialog.getOpenFileName(
+                self, "Import atoms", self._workbench.last_folder(), "Atom tables (*.csv)"
+            )[0]
+        )
+        if path:
+            self._workbench.remember_folder(Path(path).parent)
+            self._bench.guarded(lambda: self._import(Path(path)))
+
+    def _import(self, path: Path) -> None:
+        table = read_atoms(path)
+        here = table[table["frame"] == self._session.frame_index] if len(table) else table
+        taken = here if len(here) else table
+        ids = self._session.add_atoms(taken)
+        more = len(table) - len(taken)
+        others = f" {more:,} atoms of other frames were left out." if more else ""
+        self._bench.say(f"{len(ids):,} atoms added from {path.name}.{others}")
+
+    def export_csv(self, path: str = "") -> None:
+        """Write the labels of this frame as a CSV."""
+        if not len(self._bench.atoms.labels):
+            self._bench.say("There are no labels on this frame to export.")
+            return
+        name = str(Path(self._workbench.last_folder()) / f"{self._workbench.source_name()}.csv")
+        path = (
+            path
+            or QFileDialog.getSaveFileName(self, "Export labels", name, "Atom tables (*.csv)")[0]
+        )
+        if path:
+            self._workbench.remember_folder(Path(path).parent)
+            table = self._session.atoms()
+            if self._bench.guarded(lambda: write_atoms(table, Path(path))):
+                self._bench.say(f"{len(table):,} atoms written to {Path(path).name}.")

@@ -1,0 +1,106 @@
+"""What shows the user's hand: the spot a click would go to, the selection, an atom being dragged.
+
+A layer of a few points on top of the atoms, so that moving the mouse redraws next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from napari.layers import Points
+
+from .atoms_layer import rgba, symbols
+
+LAYER_NAME = "Cursor"
+_SELECTED = np.array([1.0, 1.0, 1.0, 1.0], dtype=np.float32)
+_NOTHING_THERE = "#B0B0B0"
+
+
+class Marks:
+    """Draws the snapped spot, the selection and the ghost of a dragged atom.
+
+    Parameters
+    ----------
+    make_layer : callable
+        Adds a points layer to the viewer and returns it.
+    """
+
+    def __init__(self, make_layer: Callable[..., Points]) -> None:
+        self._make_layer = make_layer
+        self.layer: Points | None = None
+        self.diameter_px = 6.0
+        self._selected: list[tuple[float, float]] = []
+        self._spot: tuple[float, float, str, bool] | None = None
+        self._ghosts: list[tuple[float, float]] = []
+        self._symbols = symbols("disc", "x")
+
+    @property
+    def spot(self) -> tuple[float, float, str, bool] | None:
+        """Where a click would add an atom: x, y in px, its colour, whether a column is there."""
+        return self._spot
+
+    def select(self, xy: Sequence[tuple[float, float]]) -> None:
+        """Ring the selected atoms."""
+        self._selected = list(xy)
+        self._draw()
+
+    def show_spot(self, x: float, y: float, color: str, found: bool) -> None:
+        """Show where a click would go."""
+        new = (x, y, color, found)
+        if new != self._spot:
+            self._spot = new
+            self._draw()
+
+    def hide_spot(self) -> None:
+        """Show no spot."""
+        if self._spot is not None:
+            self._spot = None
+            self._draw()
+
+    def show_ghosts(self, xy: Sequence[tuple[float, float]]) -> None:
+        """Show where dragged atoms are."""
+        self._ghosts = list(xy)
+        self._draw()
+
+    def _draw(self) -> None:
+        rows: list[tuple[float, float]] = []
+        border: list[Any] = []
+        face: list[Any] = []
+        size: list[float] = []
+        kind: list[int] = []
+        for x, y in self._selected:
+            rows.append((y, x))
+            border.append(_SELECTED)
+            face.append(rgba("#FFFFFF", 0.0))
+            size.append(1.5)
+            kind.append(0)
+        for x, y in self._ghosts:
+            rows.append((y, x))
+            border.append(_SELECTED)
+            face.append(rgba("#FFFFFF", 0.35))
+            size.append(1.0)
+            kind.append(0)
+        if self._spot is not None:
+            x, y, color, found = self._spot
+            rows.append((y, x))
+            border.append(rgba(color if found else _NOTHING_THERE))
+            face.append(rgba(color if found else _NOTHING_THERE, 0.25 if found else 0.9))
+            size.append(1.0 if found else 0.8)
+            kind.append(0 if found else 1)
+        if self.layer is None:
+            if not rows:
+                return
+            self.layer = self._make_layer()
+        layer = self.layer
+        n = len(rows)
+        with layer.events.blocker_all():
+            layer.data = np.asarray(rows, dtype=np.float64).reshape(n, 2)
+            if n:
+                layer.border_color[:] = np.asarray(border)
+                layer.face_color[:] = np.asarray(face)
+                layer.size[:] = self.diameter_px * np.asarray(size)
+                layer.border_width[:] = 0.14
+                layer.symbol[:] = self._symbols[np.asarray(kind, dtype=int)]
+        layer.refresh(thumbnail=False)

@@ -1,0 +1,127 @@
+"""The mouse on the canvas: one hand that clicks atoms, drags them, draws regions and pans.
+
+napari's layer stays in its pan mode; what lies under the press decides: an atom is dragged, empty
+image pans, a click on it adds. Bound on the layers that the workbench keeps active.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .atoms_layer import Key
+
+if TYPE_CHECKING:
+    from .hand import Hand
+
+#: A press that moves less than this (screen px) is a click.
+CLICK_SLACK = 4.0
+#: How near (screen px) the press must be to an atom to take it.
+REACH = 9.0
+
+XY = tuple[float, float]
+
+
+def to_px(layer: Any, position: Sequence[float]) -> XY:
+    """Turn a position in the world into x, y in px of a layer's image axes."""
+    y, x = np.asarray(layer.world_to_data(position))[-2:]
+    return float(x), float(y)
+
+
+class Mouse:
+    """Reads napari's mouse events and tells the hand.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    hand : Hand
+    """
+
+    def __init__(self, viewer: Any, hand: Hand) -> None:
+        self._viewer = viewer
+        self._hand = hand
+
+    def bind(self, layer: Any) -> None:
+        """Listen to the presses on a layer (they come while it is the active one)."""
+        if self._press not in layer.mouse_drag_callbacks:
+            layer.mouse_drag_callbacks.append(self._press)
+            layer.mouse_move_callbacks.append(self._move)
+            layer.mouse_double_click_callbacks.append(self._double)
+
+    def unbind(self, layer: Any) -> None:
+        """Stop listening to a layer."""
+        for callbacks, mine in (
+            (layer.mouse_drag_callbacks, self._press),
+            (layer.mouse_move_callbacks, self._move),
+            (layer.mouse_double_click_callbacks, self._double),
+        ):
+            if mine in callbacks:
+                callbacks.remove(mine)
+
+    def _reach(self, layer: Any) -> float:
+        """Reach in px of the image: world size of a screen pixel over that of an image pixel."""
+        return REACH / float(self._viewer.camera.zoom) / abs(float(layer.scale[-1]))
+
+    def _move(self, layer: Any, event: Any) -> None:
+        if self._viewer.dims.ndisplay == 2:
+            self._hand.hover(to_px(layer, event.position))
+
+    def _double(self, layer: Any, event: Any) -> None:
+        if self._hand.tool == "polygon":
+            self._hand.finish_polygon()
+
+    def _press(self, layer: Any, event: Any) -> Iterator[None]:
+        modifiers = {str(m) for m in event.modifiers}
+        hand = self._hand
+        ours = event.button == 1 and modifiers <= {"Shift"} and not hand.panning
+        if not ours or self._viewer.dims.ndisplay != 2 or str(layer.mode) != "pan_zoom":
+            return
+        start = np.asarray(event.pos, dtype=float)
+        here = to_px(layer, event.position)
+        shift = "Shift" in modifiers
+        if hand.tool == "polygon":
+            yield from self._until_release(layer, event)
+            if not self._moved(event, start):
+                hand.polygon_click(here)
+            return
+        key = hand.pick(here, self._reach(layer)) if hand.tool == "atoms" else None
+        pans = hand.tool == "atoms" and key is None and not shift
+        if not pans:
+            layer.mouse_pan = False
+        moved = False
+        try:
+            yield
+            while event.type == "mouse_move":
+                moved = moved or self._moved(event, start)
+                if moved and not pans:
+                    self._drag(key, shift, here, to_px(layer, event.position), done=False)
+                yield
+            moved = moved or self._moved(event, start)
+            if moved and not pans:
+                self._drag(key, shift, here, to_px(layer, event.position), done=True)
+        finally:
+            layer.mouse_pan = True
+        if not moved and hand.tool == "atoms":
+            if key is not None:
+                hand.click_atom(key, add=shift)
+            elif not shift:
+                hand.click_empty(here)
+
+    def _until_release(self, layer: Any, event: Any) -> Iterator[None]:
+        yield
+        while event.type == "mouse_move":
+            yield
+
+    def _drag(self, key: Key | None, shift: bool, start: XY, here: XY, *, done: bool) -> None:
+        if self._hand.tool == "box":
+            self._hand.drag_box(start, here, done)
+        elif key is not None:
+            self._hand.drag_atom(key, here, done)
+        elif shift:
+            self._hand.select_box(start, here, done)
+
+    @staticmethod
+    def _moved(event: Any, start: Any) -> bool:
+        return bool(np.hypot(*(np.asarray(event.pos, dtype=float) - start)) > CLICK_SLACK)

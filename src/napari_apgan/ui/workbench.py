@@ -1,0 +1,343 @@
+"""The atom workbench: one dock with the tabs of the loop, Label, Train and Review."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari.settings import get_plugin_settings, get_settings
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtGui import QKeyEvent, QKeySequence, QShowEvent
+from qtpy.QtWidgets import (
+    QApplication,
+    QDialog,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QMainWindow,
+    QShortcut,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_apgan.frames import Calibration
+from napari_apgan.io import READABLE
+from napari_apgan.project import Session
+from napari_apgan.settings import Settings
+
+from . import keys
+from .bench import Bench
+from .commands import PLUGIN
+from .header import CalibrationBar, Header, MessageArea
+from .label_tab import LabelTab
+from .project_menu import ProjectMenu, worth_offering
+from .sessions import session_of
+
+try:
+    from .review_tab import ReviewTab
+    from .train_tab import TrainTab
+except ImportError:
+
+    class TrainTab(QWidget):
+        def __init__(self, a, b):
+            super().__init__()
+
+    ReviewTab = TrainTab
+
+TABS = ("label", "train", "review")
+
+
+class Workbench(QWidget):
+    """The dock: where the user is, what is to be said, and the tabs.
+
+    Parameters
+    ----------
+    napari_viewer : napari viewer
+        The proxy that napari hands to widgets, or the viewer itself.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.session = session_of(napari_viewer)
+        self.bench = Bench(napari_viewer, self.session)
+        self.atoms = self.bench.atoms
+        self.header = Header()
+        self.messages = MessageArea()
+        self.calibration = CalibrationBar()
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.projects = ProjectMenu(self, self.header.menu)
+        self._keys_sheet: QDialog | None = None
+        self._window: QMainWindow | None = None
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setSpacing(5)
+        for part in (self.header, self.messages, self.calibration):
+            layout.addWidget(part)
+        layout.addWidget(self.tabs, 1)
+        self.label_tab = LabelTab(self.session, self)
+        self.train_tab = TrainTab(self.session, self)
+        self.review_tab = ReviewTab(self.session, self)
+        for tab, title in (
+            (self.label_tab, "Label"),
+            (self.train_tab, "Train"),
+            (self.review_tab, "Review"),
+        ):
+            self.tabs.addTab(tab, title)
+        self._connect()
+        self._apply_settings()
+        self._prefer_our_readers()
+        self._refresh()
+        self.bench.adopt_what_is_there()
+        self._offer_recovery()
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for the forms, and narrow enough for a small screen."""
+        return QSize(390, 640)
+
+    def minimumSizeHint(self) -> QSize:
+        """Let the canvas have the room."""
+        return QSize(330, 300)
+
+    # --- wiring -------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        session, bench = self.session, self.bench
+        bench.said.connect(self.say)
+        bench.failed.connect(self.say_error)
+        bench.adopted.connect(self._refresh)
+        bench.lost.connect(self._on_lost)
+        session.message.connect(self.say)
+        for signal in (
+            session.project_changed,
+            session.source_changed,
+            session.frame_changed,
+            session.element_changed,
+            session.pairs_changed,
+            session.model_changed,
+            session.runs_changed,
+            session.calibration_changed,
+            session.atoms_changed,
+        ):
+            signal.connect(self._refresh)
+        self.header.save_as_wanted.connect(self.projects.save_as)
+        self.header.help_wanted.connect(self.show_keys)
+        self.calibration.given.connect(self._set_calibration)
+        self.calibration.refused.connect(self.say_error)
+        bench.actions.register("help", self.show_keys)
+        self._shortcut = QShortcut(QKeySequence("?"), self)
+        self._shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
+        self._shortcut.activated.connect(self.show_keys)
+        QApplication.instance().aboutToQuit.connect(session.close_project)
+        self.destroyed.connect(bench.close)
+
+    def _apply_settings(self) -> None:
+        """Take what napari's preferences say."""
+        settings = get_plugin_settings(PLUGIN)
+        self.label_tab.snap.setChecked(settings.labelling.snap)
+        self.bench.show_spots = settings.labelling.preview_snap
+        self.bench.wants_scale_bar = settings.canvas.scale_bar
+        self.atoms.fixed_size_px = settings.labelling.ring_size_px
+        self.atoms.fast_drawing_above = settings.canvas.fast_drawing_above
+
+    @staticmethod
+    def _prefer_our_readers() -> None:
+        """Spare the user napari's question for folders, where both napari and we could read.
+
+        Project folders are ours and all other folders napari's, unless the user chose otherwise.
+        """
+        plugins = get_settings().plugins
+        wanted = {"*.apgan/": PLUGIN, "*/": "napari"}
+        missing = {k: v for k, v in wanted.items() if k not in plugins.extension2reader}
+        if missing:
+            plugins.extension2reader = {**plugins.extension2reader, **missing}
+
+    def _offer_recovery(self) -> None:
+        """Offer unsaved work of an earlier session, newest first."""
+        kept = worth_offering()
+        if self.session.project is not None and self.session.project.edit_number:
+            return
+        if kept:
+            self.messages.say(
+                f"Unsaved work from {kept[0].stem} is kept safe.",
+                action="Open it",
+                do=lambda: self.projects.open_path(kept[0]),
+            )
+
+    # --- what tabs may use -----------------------------------------------------------------------
+
+    @property
+    def image_layer(self) -> Any:
+        """The napari layer of the current source; None when there is none."""
+        return self.bench.scene.image_layer
+
+    def place(self, kind: str, data: Any, **keywords: Any) -> Any:
+        """Add a layer ("image", "points", "shapes") at the source's scale; see `Scene.place`."""
+        layer = self.bench.scene.place(kind, data, **keywords)
+        self.bench.order_layers()
+        return layer
+
+    def drop(self, layer: Any) -> None:
+        """Remove a layer if it is still there."""
+        self.bench.scene.drop(layer)
+
+    def register(self, action: str, deed: Callable[[], Any]) -> None:
+        """Say what a key of the canvas does; see `keys.KEYS` for the names."""
+        self.bench.actions.register(action, lambda: self.run(deed))
+
+    def run(self, deed: Callable[[], Any]) -> bool:
+        """Do something; what goes wrong becomes a sentence. True when it went well."""
+        return self.bench.guarded(deed)
+
+    def say(self, sentence: str) -> None:
+        """Say something in the message area."""
+        self.messages.say(sentence)
+
+    def say_error(self, sentence: str, details: str = "") -> None:
+        """Say what went wrong and what to do."""
+        self.messages.error(sentence, details)
+
+    def show_tab(self, name: str) -> None:
+        """Show the tab "label", "train" or "review"."""
+        self.tabs.setCurrentIndex(TABS.index(name))
+
+    def last_folder(self) -> str:
+        """Return the folder that the user was in last."""
+        return Settings.load().last_folder
+
+    def remember_folder(self, folder: Path) -> None:
+        """Remember where the user was."""
+        settings = Settings.load()
+        if settings.last_folder != str(folder):
+            settings.last_folder = str(folder)
+            settings.save()
+
+    def source_name(self) -> str:
+        """Name of the current source, fit for a file."""
+        project = self.session.project
+        if project is None or not self.session.source_id:
+            return "atoms"
+        return Path(project.record(self.session.source_id).name).stem or "atoms"
+
+    # --- acts ---------------------------------------------------------------------------------
+
+    def open_image(self) -> None:
+        """Ask for images and open them."""
+        patterns = " ".join(f"*{suffix}" for suffix in sorted(READABLE))
+        paths, _ = QFileDialog.getOpenFileNames(
+            self, "Open images", self.last_folder(), f"Images ({patterns});;All files (*)"
+        )
+        if paths:
+            self.remember_folder(Path(paths[0]).parent)
+            for path in paths:
+                self.open_image_path(Path(path))
+
+    def open_image_path(self, path: Path) -> None:
+        """Open an image file through our own readers, whatever other plugins there are."""
+        from napari_apgan.io import list_sources
+
+        from .readers import image_layer
+
+        def deed() -> None:
+            for source in list_sources(path):
+                data, keywords, _ = image_layer(source)
+                self.bench.viewer.add_image(data, **keywords)
+
+        self.run(deed)
+
+    def open_project(self, path: Path) -> None:
+        """Open a project folder in place of the present one."""
+        self.projects.open_path(Path(path))
+
+    def show_keys(self) -> None:
+        """Show the sheet of keys."""
+        if self._keys_sheet is None:
+            sheet = QDialog(self)
+            sheet.setWindowTitle("Keys of the atom workbench")
+            text = QLabel(keys.sheet_html())
+            text.setTextFormat(Qt.TextFormat.RichText)
+            layout = QVBoxLayout(sheet)
+            layout.addWidget(text)
+            self._keys_sheet = sheet
+        self._keys_sheet.show()
+        self._keys_sheet.raise_()
+
+    def _set_calibration(self, calibration: Calibration) -> None:
+        self.run(lambda: self.session.set_calibration(calibration))
+
+    def _on_lost(self, name: str) -> None:
+        self.messages.say(
+            f"The layer {name} was removed; everything in it is kept.",
+            action="Show again",
+            do=self.bench.restore,
+        )
+
+    # --- showing ------------------------------------------------------------------------------
+
+    def _refresh(self, *_: object) -> None:
+        session, project = self.session, self.session.project
+        name = "No project yet" if project is None else project.name
+        unsaved = project is not None and project.is_unsaved
+        self.header.set_project(
+            "Unsaved project" if unsaved else name,
+            unsaved=unsaved,
+            read_only=project is not None and project.read_only,
+        )
+        line = session.status_line()
+        self.header.line.set_text(line.partition(" · ")[2] or line)
+        self._ask_for_pixel_size()
+
+    def _ask_for_pixel_size(self) -> None:
+        project = self.session.project
+        here = project is not None and bool(self.session.source_id) and self.image_layer is not None
+        if not here or self.session.calibration.known:
+            self.calibration.hide()
+        elif not self.calibration.isVisibleTo(self):
+            record = project.record(self.session.source_id)
+            self.calibration.ask(record.shape, self.session.calibration.note)
+
+    # --- Qt -----------------------------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Stop keys here: those that no widget wanted would reach the atoms on the canvas."""
+        control = Qt.KeyboardModifier.ControlModifier
+        if event.key() == Qt.Key.Key_Z and event.modifiers() & control:
+            typing = isinstance(QApplication.focusWidget(), QLineEdit)
+            shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+            if not typing:
+                (self.bench.redo if shift else self.bench.undo)()
+        event.accept()
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """Stop key releases as well."""
+        event.accept()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Find the window that holds the dock, to hear when it closes."""
+        super().showEvent(event)
+        window = self.parentWidget()
+        while window is not None and not isinstance(window, QMainWindow):
+            window = window.parentWidget()
+        if window is not None and window is not self._window:
+            self._window = window
+            window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Write the project to its files once napari's window has really closed."""
+        if watched is self._window and event.type() == QEvent.Type.Close:
+            session, window = self.session, self._window
+            QTimer.singleShot(0, lambda: _close_with(session, window))
+        return False
+
+
+def _close_with(session: Session, window: QMainWindow) -> None:
+    """Close the project unless the user thought better of closing the window."""
+    try:
+        open_still = window.isVisible()
+    except RuntimeError:  # Qt has deleted it
+        open_still = False
+    if not open_still:
+        session.close_project()
