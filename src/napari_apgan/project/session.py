@@ -50,6 +50,7 @@ class Session:
         self._source_id = ""
         self._frame = 0
         self._element = ""
+        self._names: list[str] = []
         self._model: Path | None = None
 
     # ------------------------------------------------------------------ the project
@@ -119,7 +120,7 @@ class Session:
         self._project = project
         project.changed.connect(self._on_documents)
         project.sources_changed.connect(self._on_sources)
-        project.runs_changed.connect(self.runs_changed.emit)
+        project.runs_changed.connect(self._on_runs)
         settings = project.settings
         known = {r.id: r for r in project.sources}
         self._source_id = (
@@ -131,8 +132,9 @@ class Session:
             and settings.frame < known[self._source_id].n_frames
         )
         self._frame = settings.frame if in_range else 0
-        names = [e.name for e in project.elements]
-        self._element = settings.element if settings.element in names else next(iter(names), "")
+        self._names = [e.name for e in project.elements]
+        known_element = settings.element in self._names
+        self._element = settings.element if known_element else next(iter(self._names), "")
         model = project.path / settings.model if settings.model else None
         self._model = model if model is not None and model.exists() else None
         self.project_changed.emit()
@@ -140,7 +142,7 @@ class Session:
     def _disconnect(self, project: Project) -> None:
         project.changed.disconnect(self._on_documents)
         project.sources_changed.disconnect(self._on_sources)
-        project.runs_changed.disconnect(self.runs_changed.emit)
+        project.runs_changed.disconnect(self._on_runs)
 
     def _remember(self, project: Project) -> None:
         if not project.is_unsaved:
@@ -370,11 +372,19 @@ class Session:
 
     def _on_elements(self) -> None:
         assert self._project is not None
+        before, self._names = self._names, [e.name for e in self._project.elements]
         self.elements_changed.emit()
-        names = [e.name for e in self._project.elements]
-        if self._element not in names:
-            self._element = next(iter(names), "")
-            self.element_changed.emit(self._element)
+        if self._element in self._names:
+            return
+        # A renamed element stands where it stood; for a removed one the first stands in.
+        renamed = len(before) == len(self._names) and self._element in before
+        self._element = (
+            self._names[before.index(self._element)] if renamed else next(iter(self._names), "")
+        )
+        self.element_changed.emit(self._element)
 
     def _on_sources(self, _source_id: str) -> None:
         self.sources_changed.emit()
+
+    def _on_runs(self) -> None:
+        self.runs_changed.emit()
