@@ -34,11 +34,15 @@ FLOORS = [
 
 TORCH_ALLOWED = {
     "models/networks.py",
+    "models/networks_base.py",
     "models/networks_fast.py",
     "models/losses.py",
     "models/modelfile.py",
     "train/dataset.py",
     "train/loop.py",
+    "train/steps.py",
+    "train/checkpoint.py",
+    "train/warmstart.py",
     "predict/inference.py",
     "predict/server.py",
 }

@@ -59,16 +59,19 @@ def ssim_map(a: Tensor, b: Tensor) -> Tensor:
 def ssim_loss(fake: Tensor, real: Tensor, mask: Tensor, background: float = 0.1) -> Tensor:
     """Return 1 - SSIM, 0..2, averaged so that the discs decide.
 
-    A mostly black map is similar to a black one nearly everywhere; so the neighbourhood of the
-    discs (of the label or of the answer) has weight 1 and the empty background `background`.
-    Outside the mask the answer is replaced by the label, so windows across its edge stay fair.
+    A mostly black map is similar to a black one nearly everywhere; so the mean is taken around the
+    discs (of the label or of the answer), and the mean over everything enters with the weight
+    `background`. Outside the mask the answer is replaced by the label, so windows across its edge
+    stay fair.
     """
     fake = fake.float() * mask + real * (1 - mask)
+    half = SSIM_WINDOW // 2
     with torch.no_grad():
         either = torch.maximum(fake, real).amax(dim=1, keepdim=True)
-        near = functional.max_pool2d(either, SSIM_WINDOW // 2 * 2 - 3, 1, SSIM_WINDOW // 2 - 2)
-        weight = mask * (background + (1 - background) * near)
-    return masked_mean(1 - ssim_map(fake, real), weight)
+        near = functional.max_pool2d(either, 2 * half - 3, stride=1, padding=half - 2)
+    unlike = 1 - ssim_map(fake, real)
+    at_discs, everywhere = masked_mean(unlike, mask * near), masked_mean(unlike, mask)
+    return (at_discs + background * everywhere) / (1 + background)
 
 
 def psnr_loss(fake: Tensor, real: Tensor, mask: Tensor, ceiling_db: float = 40.0) -> Tensor:

@@ -49,7 +49,7 @@ PAPER = Preset(
         crop_px=256,
         batch=2,
         rate=2e-4,
-        discriminator_rate=2e-5,
+        discriminator_rate=1e-4,
         betas=(0.9, 0.999),
         weights=LossWeights(adversarial=0.01, ssim=1.0, psnr=1.0),
         augmentation=Augmentation(flip=True),

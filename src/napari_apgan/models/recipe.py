@@ -56,7 +56,7 @@ class LossWeights(_Frozen):
     peak_weight : float
         How much more than a background pixel a pixel of a disc counts in `mse` and `bce`.
     ssim_background : float
-        Weight of a background pixel in the SSIM average, where a disc's surroundings have 1.
+        Weight of the mean over all pixels in the SSIM loss, beside the mean around the discs.
     psnr_ceiling_db : float
         Above this PSNR the loss flattens out, which keeps its gradient finite.
     """

@@ -95,6 +95,13 @@ class Dataset:
         """Steps of one epoch."""
         return math.ceil(self.crops_per_epoch / self.batch)
 
+    def probe(self) -> Tensor:
+        """Return a (1, 2, Y, X) piece of the first frame, always the same."""
+        frame = self._frames[0]
+        cut = np.s_[: self.side, : self.side]
+        x = np.stack([np.where(frame.valid, frame.image, 0)[cut], frame.valid[cut]])
+        return torch.from_numpy(x[None].astype(np.float32))
+
     def draw(self) -> Batch:
         """Draw the next random batch."""
         crops = []

@@ -257,9 +257,8 @@ class Training:
 
     def _validate(self) -> None:
         network = self.learner.validated
-        bad = first_non_finite(network.state_dict())
-        if bad is not None:
-            self._roll_back(f"the weight {bad}")
+        if not self.learner.answers_numbers(self.dataset.probe()):
+            self._roll_back("the answer of the network")
             return
         found = validate(network, self.card, self.pairs, self.split, str(self.learner.device))
         progress = self.progress
@@ -315,7 +314,8 @@ class Training:
         )
 
     def _done(self) -> Done:
-        if self.progress.best is None or self.progress.validated_step != self.progress.step:
+        # Once more where the last weights were no numbers and those before them came back.
+        while self.progress.best is None or self.progress.validated_step != self.progress.step:
             self._validate()
         self._checkpoint()
         tired = self.budget.fraction(self.progress.step) < 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_apgan.errors import UserError
 from napari_apgan.io.pairs import Pair
 from napari_apgan.models.card import ModelCard
 from napari_apgan.models.modelfile import Model
@@ -22,6 +23,8 @@ from .runfile import PREVIEW_FILE
 #: Never more often than this (s), and never for more than a tenth of the time.
 SHORTEST_INTERVAL_S = 0.5
 LARGEST_SHARE = 0.1
+#: After a preview failed (s).
+LONGEST_INTERVAL_S = 20.0
 #: Side of the part that is drawn, px.
 LARGEST_SIDE = 512
 
@@ -48,9 +51,14 @@ class Previewer:
         begun = time.monotonic()
         if begun < self._next:
             return None
-        maps = predict_maps(
-            Model(self._card, network), self._pair.frame, device=device, box=self._box
-        )
+        try:
+            maps = predict_maps(
+                Model(self._card, network.eval()), self._pair.frame, device=device, box=self._box
+            )
+        except UserError:
+            # No memory, or no numbers: a picture is not worth a training, which will see to both.
+            self._next = begun + LONGEST_INTERVAL_S
+            return None
         buffer = io.BytesIO()
         np.save(buffer, np.rint(maps * 255).astype(np.uint8), allow_pickle=False)
         write_atomically(self._path, buffer.getvalue())

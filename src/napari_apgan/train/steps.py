@@ -114,21 +114,33 @@ class Learner:
         """
         batch = batch.to(self.device)
         self.network.train()
+        fake = self.network(batch.x)
+        if not bool(torch.isfinite(fake).all()):
+            raise NotFiniteError("the answer of the network")
         if self.discriminator is None or self.judge_optimiser is None:
-            fake = self.network(batch.x)
             loss, parts = generator_loss(fake, batch.target, batch.mask, self.recipe.weights)
             self._descend(self.optimiser, self.network, loss)
         else:
-            loss, parts = self._adversarial(batch, self.discriminator, self.judge_optimiser)
+            loss, parts = self._adversarial(batch, fake, self.discriminator, self.judge_optimiser)
         self._average()
         return {"loss": float(loss.detach())} | {k: float(v) for k, v in parts.items()}
 
+    @torch.no_grad()
+    def answers_numbers(self, x: Tensor) -> bool:
+        """Whether the network to be validated has finite weights and answers."""
+        network = self.validated.eval()
+        weights = all(bool(torch.isfinite(v).all()) for v in network.state_dict().values())
+        return weights and bool(torch.isfinite(network(x.to(self.device))).all())
+
     def _adversarial(
-        self, batch: Batch, judge: Discriminator, optimiser: torch.optim.Optimizer
+        self,
+        batch: Batch,
+        fake: Tensor,
+        judge: Discriminator,
+        optimiser: torch.optim.Optimizer,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Discriminator first, then the generator against it; both see labelled regions only."""
         judge.train()
-        fake = self.network(batch.x)
         judge.requires_grad_(True)
         against = discriminator_loss(
             judge(batch.target * batch.mask), judge(fake.detach() * batch.mask)
