@@ -16,7 +16,16 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
 
 from . import _rosetta
-from ._stored import LUMINANCE_NOTE, FrameAxis, Stored, lazy_stack, luminance, stack_shape, to_stack
+from ._stored import (
+    LUMINANCE_NOTE,
+    Asked,
+    FrameAxis,
+    Stored,
+    lazy_stack,
+    luminance,
+    stack_shape,
+    to_stack,
+)
 from .units import Scale, calibration_from_scales
 
 #: Images are at least this many pixels wide and high; smaller arrays are tables.
@@ -27,7 +36,7 @@ _PIXEL_SIZE = re.compile(r"(?i)(?:.*/)?pixel_?size_?(pm|nm|um|a|å|angstrom)?")
 _PREFERRED = ("image", "img", "data", "frames", "stack")
 
 
-def scan_npz(path: Path, asked: FrameAxis) -> list[Stored]:
+def scan_npz(path: Path, asked: Asked) -> list[Stored]:
     """Find the images in an npz or npy file; the arrays themselves are read later."""
     if path.suffix.lower() == ".npy":
         return [_npy(path, asked)]
@@ -47,17 +56,17 @@ def scan_npz(path: Path, asked: FrameAxis) -> list[Stored]:
         return whole
 
     found = [
-        _from_array(name, shape, dtype, lambda n=name: read(n), calibration, asked)
+        _from_array(name, shape, dtype, lambda n=name: read(n), calibration, asked.axis_of(name))
         for name, (shape, dtype) in shapes.items()
     ]
-    return _images(found)
+    return _images(found, asked)
 
 
-def _npy(path: Path, asked: FrameAxis) -> Stored:
+def _npy(path: Path, asked: Asked) -> Stored:
     with path.open("rb") as file:
         shape, dtype = _npy_header(file)
     stored = _from_array(
-        "", shape, dtype, lambda: np.load(path, allow_pickle=False), Calibration(), asked
+        "", shape, dtype, lambda: np.load(path, allow_pickle=False), Calibration(), asked.axis
     )
     if stored is None:
         raise UserError(f"{path.name} holds an array of shape {shape}, which is no image.")
@@ -75,7 +84,7 @@ def _npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-def scan_hdf5(path: Path, asked: FrameAxis) -> list[Stored]:
+def scan_hdf5(path: Path, asked: Asked) -> list[Stored]:
     """Find the images in an HDF5 file: hyperspy's own (also old ones), else every dataset."""
     with h5py.File(path, "r") as file:
         if "Experiments" in file:
@@ -99,10 +108,16 @@ def scan_hdf5(path: Path, asked: FrameAxis) -> list[Stored]:
     return _images(
         [
             _from_hdf5(
-                path, name, shape, dtype, own[name] if own[name].known else calibration, asked
+                path,
+                name,
+                shape,
+                dtype,
+                own[name] if own[name].known else calibration,
+                asked.axis_of(name),
             )
             for name, (shape, dtype) in shapes.items()
-        ]
+        ],
+        asked,
     )
 
 
@@ -189,9 +204,16 @@ def _from_array(
     )
 
 
-def _images(found: list[Stored | None]) -> list[Stored]:
-    """Keep what is wide and high enough for an image, the names that say so first among equals."""
-    images = [s for s in found if s is not None and min(s.shape[1:]) >= _MIN_SIDE]
+def _images(found: list[Stored | None], asked: Asked) -> list[Stored]:
+    """Keep what is wide and high enough for an image, or asked for by name.
+
+    Names that say "image" stand first, so that they win among arrays of one size.
+    """
+    images = [
+        s
+        for s in found
+        if s is not None and (min(s.shape[1:]) >= _MIN_SIDE or asked.names(s.dataset))
+    ]
     return sorted(images, key=lambda s: s.dataset.rpartition("/")[2].lower() not in _PREFERRED)
 
 

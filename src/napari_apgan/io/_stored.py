@@ -137,16 +137,40 @@ def one_frame_chunks(stack: Any) -> Any:
     return stack.rechunk((1, -1, -1)) if hasattr(stack, "rechunk") else stack
 
 
-def split_dataset(dataset: str) -> tuple[str, FrameAxis]:
-    """Split ``NAME@first`` or ``NAME@last`` into the name and the axis that counts the frames."""
-    name, at, axis = dataset.rpartition("@")
-    if at and axis in ("first", "last"):
-        return name, "first" if axis == "first" else "last"
-    return dataset, "auto"
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a user wants of a file that holds several arrays.
+
+    Parameters
+    ----------
+    name : str
+        Which; empty for the largest.
+    axis : {"auto", "first", "last"}
+        Which axis of it counts the frames.
+    """
+
+    name: str = ""
+    axis: FrameAxis = "auto"
+
+    @classmethod
+    def parse(cls, dataset: str | None) -> Asked:
+        """Split ``NAME``, ``NAME@first`` or ``NAME@last``."""
+        name, at, axis = (dataset or "").rpartition("@")
+        if at and axis in ("first", "last"):
+            return cls(name, "first" if axis == "first" else "last")
+        return cls(dataset or "")
+
+    def names(self, dataset: str) -> bool:
+        """Whether this is the array asked for by name."""
+        return bool(self.name) and Asked.parse(dataset).name == self.name
+
+    def axis_of(self, name: str) -> FrameAxis:
+        """Return the axis to take for one array of the file."""
+        return self.axis if self.name in ("", name) else "auto"
 
 
-def largest(found: list[Stored]) -> Stored:
+def largest(file_name: str, found: list[Stored]) -> Stored:
     """Return the one with most pixels; `UserError` when there is none."""
     if not found:
-        raise UserError("The file holds no image.")
+        raise UserError(f"{file_name} holds no image.")
     return max(found, key=lambda stored: stored.size)  # the first of equals

@@ -17,16 +17,15 @@ from . import _arrays, _rosetta, _tiff
 from ._guard import existing_file, guarded, survive_hdf5
 from ._stored import (
     LUMINANCE_NOTE,
-    FrameAxis,
+    Asked,
     Stored,
     largest,
     luminance,
     one_frame_chunks,
-    split_dataset,
     to_stack,
 )
 
-_ARRAYS: dict[str, Callable[[Path, FrameAxis], list[Stored]]] = {
+_ARRAYS: dict[str, Callable[[Path, Asked], list[Stored]]] = {
     ".npz": _arrays.scan_npz,
     ".npy": _arrays.scan_npz,
     ".h5": _arrays.scan_hdf5,
@@ -73,18 +72,13 @@ def open_source(
         When the file cannot be read, or holds no image.
     """
     file = existing_file(Path(path))
-    name, axis = split_dataset(dataset or "")
-    found = _scan(file, axis)
-    default = largest(found) if found else None
-    if dataset is None or not (name or axis != "auto") or not name:
-        chosen = default
-    else:
-        chosen = next((s for s in found if split_dataset(s.dataset)[0] == name), None)
-        if chosen is None:
-            known = ", ".join(s.dataset for s in found if s.dataset) or "one image without a name"
-            raise UserError(f"{file.name} holds no image called {name!r} (there is: {known}).")
+    asked = Asked.parse(dataset)
+    found = _scan(file, asked)
+    default = largest(file.name, found)
+    chosen = next((s for s in found if asked.names(s.dataset)), None) if asked.name else default
     if chosen is None:
-        raise UserError(f"{file.name} holds no image.")
+        known = ", ".join(s.dataset for s in found if s.dataset) or "one image without a name"
+        raise UserError(f"{file.name} holds no image called {asked.name!r} (there is: {known}).")
     return _open(file, chosen, chosen is default, missing, calibration)
 
 
@@ -97,10 +91,8 @@ def list_sources(path: str | os.PathLike[str]) -> list[Source]:
         When the file cannot be read, or holds no image.
     """
     file = existing_file(Path(path))
-    found = _scan(file, "auto")
-    if not found:
-        raise UserError(f"{file.name} holds no image.")
-    default = largest(found)
+    found = _scan(file, Asked())
+    default = largest(file.name, found)
     return [_open(file, stored, stored is default, "auto", None) for stored in found]
 
 
@@ -113,10 +105,7 @@ def calibration_from_file(path: str | os.PathLike[str]) -> Calibration:
         When the file cannot be read, or holds no image.
     """
     file = existing_file(Path(path))
-    found = _scan(file, "auto")
-    if not found:
-        raise UserError(f"{file.name} holds no image.")
-    return largest(found).calibration
+    return largest(file.name, _scan(file, Asked())).calibration
 
 
 def source_from_array(
@@ -174,12 +163,12 @@ def source_from_array(
     return source
 
 
-def _scan(path: Path, axis: FrameAxis) -> list[Stored]:
+def _scan(path: Path, asked: Asked) -> list[Stored]:
     suffix = path.suffix.lower()
     if suffix in _HDF5:
         survive_hdf5(path)
     if suffix in _ARRAYS:
-        return guarded(path, lambda: _ARRAYS[suffix](path, axis))
+        return guarded(path, lambda: _ARRAYS[suffix](path, asked))
     if suffix in _TIFF:
         return guarded(path, lambda: _tiff.scan(path))
     if suffix in _rosetta.PLUGINS:

@@ -52,8 +52,7 @@ def length_in_pm(unit: str | None) -> float | None:
     """
     text = (unit or "").strip().strip("\x00").strip()
     for wrong, right in _MOJIBAKE:
-        text = text.replace(wrong, right)
-        text = text.replace(wrong.upper(), right)
+        text = re.sub(re.escape(wrong), right, text, flags=re.IGNORECASE)
     for candidate in (text, text.lower(), text.lower().removesuffix("s")):
         if candidate in _UNITS:
             return _UNITS[candidate]
