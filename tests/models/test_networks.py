@@ -51,7 +51,9 @@ def test_paper_costs_what_its_fifteen_blocks_cost() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_stated_receptive_field_is_the_real_one(name: str) -> None:
     preset = PRESETS[name]
-    network = _positive(build_network(preset, 1))
+    # As deep and as wide-seeing, but with few channels.
+    spec = preset.network.model_copy(update={"options": preset.network.options | {"channels": 4}})
+    network = _positive(build_network(spec, 1))
     side = 2 * ((preset.network.receptive_field_px + 24) // 2)
     reach = 0
     for centre in (side // 2, side // 2 + 1):
