@@ -1,0 +1,328 @@
+"""`ptnc_haadf`: single Pt atoms on carbon, leave one field out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from scipy.fft import irfft2, rfft2
+from scipy.ndimage import gaussian_filter
+
+from napari_apgan.atoms import positions
+from napari_apgan.elements import Element
+from napari_apgan.errors import UserError
+from napari_apgan.frames import Calibration
+from napari_apgan.io import open_source, read_atoms
+from napari_apgan.io.pairs import Pair
+from napari_apgan.regions import Region
+from napari_apgan.train import RunSettings
+
+from .baselines import tune_dog
+from .counting import Counts, Interval, count, paired_gain, pooled_f1
+from .training import Machine, find, say, table, this_machine, train
+
+Floats = NDArray[np.float64]
+
+TOLERANCE_PX = 5.0
+PIXEL_PM = 29.3
+#: Radius of the discs in pm: the atoms' own width (4 px), since their spacing says nothing here.
+RADIUS_PM = 117.0
+#: Images of one field show the same atoms, so they are left out together.
+FIELDS = (
+    ("021",),
+    ("025", "027"),
+    ("034", "037"),
+    ("038",),
+    ("045",),
+    ("047", "048", "051"),
+    ("049",),
+)
+#: Repeated exposures are searched for their shift up to this far (px).
+LARGEST_SHIFT = 80
+
+
+class Image(BaseModel):
+    """One image, left out: F1 of both finders over all seeds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    field: str
+    atoms: int
+    ours: tuple[float, ...]
+    threshold: tuple[float, ...]
+    dog: float
+    dog_settings: str
+
+
+class Agreement(BaseModel):
+    """How far the labels of two exposures of one field agree after registration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: tuple[str, str]
+    shift_px: tuple[int, int]
+    correlation: float
+    f1: float
+    f1_at_12_px: float
+
+
+class PtncResult(BaseModel):
+    """What :func:`bench_ptnc` measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    machine: Machine
+    settings: RunSettings
+    seeds: tuple[int, ...]
+    images: tuple[Image, ...]
+    pooled: tuple[float, ...]
+    pooled_dog: float
+    gain_by_field: tuple[float, float, float]
+    gain_by_image: tuple[float, float, float]
+    agreement: tuple[Agreement, ...]
+    train_seconds: tuple[float, ...]
+
+    def report(self) -> str:
+        """Return the tables with what they need to be read."""
+        name = self.settings.preset
+        rows = [
+            [
+                image.field,
+                image.name,
+                str(image.atoms),
+                " / ".join(f"{f:.3f}" for f in image.ours),
+                f"{image.dog:.3f}",
+                f"{np.mean(image.ours) - image.dog:+.3f}",
+            ]
+            for image in self.images
+        ]
+        mean = float(np.mean(self.pooled))
+        rows.append(
+            [
+                "all",
+                "pooled",
+                str(sum(i.atoms for i in self.images)),
+                " / ".join(f"{f:.3f}" for f in self.pooled),
+                f"{self.pooled_dog:.3f}",
+                f"{mean - self.pooled_dog:+.3f}",
+            ]
+        )
+        seeds = "/".join(map(str, self.seeds))
+        heads = ["field", "image", "labels", f"F1 {name} (seeds {seeds})", "F1 DoG", "gain"]
+        agreed = [
+            [
+                " – ".join(a.images),
+                f"{a.shift_px[0]}, {a.shift_px[1]}",
+                f"{a.correlation:.2f}",
+                f"{a.f1:.3f}",
+                f"{a.f1_at_12_px:.3f}",
+            ]
+            for a in self.agreement
+        ]
+        agreed_heads = ["exposures", "shift x, y (px)", "correlation", "F1, 5 px", "F1, 12 px"]
+        by_field, by_image = Interval(*self.gain_by_field), Interval(*self.gain_by_image)
+        return (
+            f"{table(heads, rows)}\n\n"
+            f"Paired gain in pooled F1 at {TOLERANCE_PX:g} px, 95 % bootstrap interval: "
+            f"{by_field} over fields, {by_image} over images.\n\n"
+            f"{table(agreed_heads, agreed)}\n\n"
+            f"{np.median(self.train_seconds):.0f} s a training (median of "
+            f"{len(self.train_seconds)}). {self.machine}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    pairs: tuple[Pair, ...]
+
+
+def bench_ptnc(
+    data: Path,
+    work: Path,
+    *,
+    settings: RunSettings,
+    seeds: tuple[int, ...] = (0,),
+    tta: bool = True,
+) -> PtncResult:
+    """Leave each field of `ptnc_haadf` out, train on the others, and find its atoms.
+
+    Beside it a difference-of-Gaussians finder, settings and threshold tuned on the same training
+    fields. The network's threshold is the one on its model card: chosen on the fields that its
+    training kept for validation. The labels are one person's, and those of repeated exposures are
+    compared after registration: what no finder can exceed by much.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of the real images.
+    work : Path
+        Where the run folders are made.
+    settings : RunSettings
+        The seed is replaced by each of `seeds`.
+    seeds : tuple of int
+    tta : bool
+        Average the network's answers to the eight mirror images and quarter turns.
+    """
+    fields = [_read_field(data / "ptnc_haadf", names) for names in FIELDS]
+    ours: list[list[list[Counts]]] = [[] for _ in seeds]  # by seed, field, image
+    theirs: list[list[Counts]] = []
+    levels: list[list[float]] = [[] for _ in seeds]
+    words: list[str] = []
+    seconds: list[float] = []
+    for field in fields:
+        others = [p for f in fields if f is not field for p in f.pairs]
+        tuned = tune_dog(
+            [p.frame.data for p in others],
+            lambda k, xy, others=others: count(xy, positions(others[k].atoms), TOLERANCE_PX),  # type: ignore[misc]
+        )
+        words.append(tuned.description)
+        theirs.append(
+            [count(tuned.find(p.frame.data), positions(p.atoms), TOLERANCE_PX) for p in field.pairs]
+        )
+        for k, seed in enumerate(seeds):
+            say(f"ptnc_haadf: field {field.name} left out, seed {seed}")
+            done = train(
+                others,
+                work / f"ptnc_{settings.preset}_{field.name}_{seed}",
+                settings.model_copy(update={"seed": seed}),
+                [Element(name="Pt", color="#FFFFFF", radius_pm=RADIUS_PM)],
+            )
+            seconds.append(done.seconds)
+            levels[k].append(done.model.card.threshold)
+            ours[k].append(
+                [
+                    count(find(done.model, p.frame, tta=tta)[0], positions(p.atoms), TOLERANCE_PX)
+                    for p in field.pairs
+                ]
+            )
+            say(
+                f"  F1 {[round(c.f1, 3) for c in ours[k][-1]]} at {levels[k][-1]:g}, "
+                f"DoG {[round(c.f1, 3) for c in theirs[-1]]}"
+            )
+    summed = [
+        [[_total([s[f][i] for s in ours])] for i in range(len(field.pairs))]
+        for f, field in enumerate(fields)
+    ]
+    # As often as ours, so that the sums over seeds weigh alike.
+    weighed = [[[_total([c] * len(seeds))] for c in group] for group in theirs]
+    by_field = paired_gain(
+        [[c for image in g for c in image] for g in summed],
+        [[c for image in g for c in image] for g in weighed],
+    )
+    by_image = paired_gain([i for g in summed for i in g], [i for g in weighed for i in g])
+    images = tuple(
+        Image(
+            name=pair.name,
+            field=field.name,
+            atoms=len(pair.atoms),
+            ours=tuple(s[f][i].f1 for s in ours),
+            threshold=tuple(level[f] for level in levels),
+            dog=theirs[f][i].f1,
+            dog_settings=words[f],
+        )
+        for f, field in enumerate(fields)
+        for i, pair in enumerate(field.pairs)
+    )
+    return PtncResult(
+        machine=this_machine(),
+        settings=settings,
+        seeds=seeds,
+        images=images,
+        pooled=tuple(pooled_f1([c for g in s for c in g]) for s in ours),
+        pooled_dog=pooled_f1([c for g in theirs for c in g]),
+        gain_by_field=(by_field.value, by_field.low, by_field.high),
+        gain_by_image=(by_image.value, by_image.low, by_image.high),
+        agreement=tuple(a for f in fields for a in _agreements(f)),
+        train_seconds=tuple(seconds),
+    )
+
+
+def _total(counts: list[Counts]) -> Counts:
+    return sum(counts, Counts())
+
+
+def _read_field(folder: Path, names: tuple[str, ...]) -> _Field:
+    """Read the images of one field; they share their `source`, so they are never split."""
+    field = "/".join(names)
+    pairs = []
+    for name in names:
+        files = sorted(folder.glob(f"{name}_*.tif"))
+        if not files:
+            raise UserError(f"{folder} holds no image {name}_*.tif.")
+        calibration = Calibration.from_pixel_size(PIXEL_PM, origin="file")
+        frame = open_source(files[0], calibration=calibration, missing="none").frame(0)
+        pairs.append(
+            Pair(
+                name=name,
+                frame=frame,
+                atoms=read_atoms(files[0].with_suffix(".csv")),
+                regions=(Region.whole(frame.shape),),
+                source=f"field {field}",
+            )
+        )
+    return _Field("-".join(names), tuple(pairs))
+
+
+def _agreements(field: _Field) -> list[Agreement]:
+    """Compare the labels of every two exposures of a field, inside what both show."""
+    out = []
+    for k, first in enumerate(field.pairs):
+        for second in field.pairs[k + 1 :]:
+            x, y, correlation = registration(first.frame.data, second.frame.data)
+            rows, columns = first.frame.shape
+            box = (
+                max(0.0, x) - 0.5,
+                max(0.0, y) - 0.5,
+                min(columns, columns + x) - 0.5,
+                min(rows, rows + y) - 0.5,
+            )
+            a, b = positions(first.atoms), positions(second.atoms) + np.array([x, y])
+            out.append(
+                Agreement(
+                    images=(first.name, second.name),
+                    shift_px=(x, y),
+                    correlation=correlation,
+                    f1=count(a, b, TOLERANCE_PX, box).f1,
+                    f1_at_12_px=count(a, b, 12.0, box).f1,
+                )
+            )
+    return out
+
+
+def registration(
+    first: NDArray[np.floating], second: NDArray[np.floating]
+) -> tuple[int, int, float]:
+    """Find the shift (x, y) in px that takes positions of `second` to those of `first`.
+
+    The largest normalised correlation over the overlap, of the logarithms filtered to between
+    3 and 25 px: the support's texture, which stays while atoms move.
+
+    Returns
+    -------
+    x, y : int
+    correlation : float
+        -1..1.
+    """
+    filtered = []
+    for image in (first, second):
+        logarithm = np.log(np.maximum(np.asarray(image, dtype=np.float64), 1.0))
+        filtered.append(gaussian_filter(logarithm, 3) - gaussian_filter(logarithm, 25))
+    size = (2 * first.shape[0], 2 * first.shape[1])
+
+    def correlate(a: Floats, b: Floats) -> Floats:
+        moved: Floats = irfft2(rfft2(a, size) * np.conj(rfft2(b, size)), size)
+        return moved
+
+    a, b = filtered
+    ones = np.ones_like(a)
+    power = correlate(a * a, ones) * correlate(ones, b * b)
+    similarity = correlate(a, b) / np.sqrt(np.maximum(power, 1e-9 * power.max()))
+    reach = LARGEST_SHIFT
+    window = np.roll(similarity, (reach, reach), axis=(0, 1))[: 2 * reach + 1, : 2 * reach + 1]
+    row, column = np.unravel_index(int(window.argmax()), window.shape)
+    return int(column) - reach, int(row) - reach, float(window.max())

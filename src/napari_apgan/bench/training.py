@@ -1,0 +1,144 @@
+"""Train and predict as a user does, and note what it cost."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from napari_apgan.atoms import positions
+from napari_apgan.elements import Element
+from napari_apgan.errors import UserError
+from napari_apgan.frames import Frame
+from napari_apgan.io.pairs import Pair
+from napari_apgan.train import RunFolder, RunSettings, launch, prepare_run
+from napari_apgan.train.events import Done, Failed
+
+if TYPE_CHECKING:
+    from napari_apgan.models.modelfile import Model
+
+
+class Machine(BaseModel):
+    """Where and when a table was measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    date: str
+    processor: str
+    cores: int
+    system: str
+    python: str
+    versions: dict[str, str]
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{k} {v}" for k, v in self.versions.items())
+        return (
+            f"{self.date}, {self.processor}, {self.cores} cores, {self.system}, "
+            f"Python {self.python}, {parts}"
+        )
+
+
+def this_machine() -> Machine:
+    """Describe the machine this runs on."""
+    import os
+
+    names = ("napari-apgan", "torch", "numpy", "scipy")
+    return Machine(
+        date=datetime.now(UTC).date().isoformat(),
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        versions={name: version(name) for name in names},
+    )
+
+
+def _processor() -> str:
+    """Return the processor's name, as far as the system tells."""
+    listing = Path("/proc/cpuinfo")
+    if listing.is_file():
+        for line in listing.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown processor"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model with its training's cost."""
+
+    model: Model
+    seconds: float
+    steps: int
+
+
+def train(
+    pairs: Sequence[Pair],
+    run_dir: Path,
+    settings: RunSettings,
+    elements: Sequence[Element],
+    *,
+    validation: Sequence[Pair] = (),
+) -> Trained:
+    """Prepare a run, train it in the trainer's own process, and load its best model.
+
+    Raises
+    ------
+    UserError
+        When the training did not end well, with the trainer's own sentence.
+    """
+    from napari_apgan.models.modelfile import load_model
+
+    prepare_run(pairs, run_dir, settings, elements, validation=validation)
+    begun = time.perf_counter()
+    trainer = launch(run_dir)
+    state = trainer.wait()
+    seconds = time.perf_counter() - begun
+    last = [e for e in RunFolder(run_dir).events() if isinstance(e, Done | Failed)]
+    if not last or not isinstance(last[-1], Done):
+        why = last[-1].message if last else f"it is {state}"
+        raise UserError(f"The training in {run_dir} did not end well: {why}")
+    return Trained(load_model(run_dir), seconds, last[-1].step)
+
+
+def find(model: Model, frame: Frame, *, tta: bool = False) -> tuple[NDArray[np.float64], float]:
+    """Predict a frame at the threshold of the model card.
+
+    Returns
+    -------
+    xy : (N, 2) array
+        Positions read from the maps, x, y in px.
+    seconds : float
+        What the prediction took.
+    """
+    from napari_apgan.predict.inference import predict_frame
+
+    begun = time.perf_counter()
+    prediction = predict_frame(model, frame, refine=False, tta=tta)
+    return positions(prediction.atoms), time.perf_counter() - begun
+
+
+def say(message: str) -> None:
+    """Report progress on stderr."""
+    print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, its columns aligned."""
+    widths = [max(len(r[k]) for r in [heads, *rows]) for k in range(len(heads))]
+    lines = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) + " |"
+        for r in [heads, *rows]
+    ]
+    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    return "\n".join(lines)
