@@ -1,0 +1,104 @@
+"""Ask for predictions, see how far they are, and set how strong the overlay is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QLabel,
+    QMenu,
+    QProgressBar,
+    QSizePolicy,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_apgan.project import Session
+
+from .predict_overlay import Predictions
+from .widgets import row, text_button
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+
+class PredictBox(QWidget):
+    """Buttons over :class:`~napari_apgan.ui.predict_overlay.Predictions`.
+
+    Parameters
+    ----------
+    session : Session
+    workbench : Workbench
+    predictions : Predictions
+    """
+
+    def __init__(self, session: Session, workbench: Workbench, predictions: Predictions) -> None:
+        super().__init__()
+        self._session, self._workbench, self._predictions = session, workbench, predictions
+        self.button = QToolButton()
+        self.button.setText("Predict frame")
+        self.button.setToolTip("Find the atoms of this frame with the last model")
+        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        self.button.clicked.connect(lambda _=False: predictions.predict_frame())
+        menu = QMenu(self.button)
+        menu.addAction("This frame", lambda: predictions.predict_frame())
+        menu.addAction("What is in view", self.predict_view)
+        self.series_action = menu.addAction("The whole series", predictions.predict_series)
+        self.button.setMenu(menu)
+        self.overlay = QCheckBox("Overlay (O)")
+        self.overlay.setChecked(predictions.layers.visible)
+        self.overlay.setToolTip("Show the probability maps and the predicted atoms")
+        self.overlay.clicked.connect(lambda _=False: predictions.toggle())
+        self.strength = QSlider(Qt.Orientation.Horizontal)
+        self.strength.setRange(0, 100)
+        self.strength.setValue(round(100 * predictions.layers.strength))
+        self.strength.setToolTip("How strong the probability maps lie over the image")
+        self.strength.setMinimumWidth(40)
+        self.strength.valueChanged.connect(lambda v: predictions.layers.set_strength(v / 100.0))
+        self.bar = QProgressBar()
+        self.bar.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.cancel = text_button("Cancel", predictions.cancel, "Finished frames are kept")
+        self._busy = QWidget()
+        busy = row(self.bar, self.cancel)
+        busy.setStretch(0, 1)
+        self._busy.setLayout(busy)
+        self._busy.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        line = row(self.button, self.overlay, QLabel("strength"), self.strength)
+        line.setStretch(3, 1)
+        layout.addLayout(line)
+        layout.addWidget(self._busy)
+        predictions.progressed.connect(self._on_progress)
+        predictions.busy_changed.connect(self._busy.setVisible)
+        predictions.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self, *_: object) -> None:
+        """Show what can be asked for."""
+        project, source_id = self._session.project, self._session.source_id
+        there = project is not None and bool(source_id)
+        self.button.setEnabled(there and self._session.model is not None)
+        series = there and project.record(source_id).n_frames > 1
+        self.series_action.setEnabled(series)
+        self.overlay.setChecked(self._predictions.layers.visible)
+
+    def predict_view(self) -> None:
+        """Predict the part of the frame that is on the screen."""
+        image = self._workbench.image_layer
+        if image is None:
+            self._workbench.say("Open an image first.")
+            return
+        (y0, x0), (y1, x1) = np.asarray(image.corner_pixels)[:, -2:]
+        self._predictions.predict_frame((float(x0), float(y0), float(x1) + 1, float(y1) + 1))
+
+    def _on_progress(self, done: int, total: int, text: str) -> None:
+        self.bar.setRange(0, total)  # 0 of 0 is Qt's way to say "busy"
+        self.bar.setValue(done)
+        self.bar.setFormat(text.replace("%", "%%"))

@@ -1,0 +1,530 @@
+"""The Review tab: what looks worst, corrected where it is and sent back to the training set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+
+from napari_apgan.errors import UserError
+from napari_apgan.project import Project, Session
+from napari_apgan.review.ranking import ReviewItem
+from napari_apgan.review.rounds import RoundChange
+
+from .curve import Chart, Series
+from .predict_box import PredictBox
+from .predict_overlay import predictions_of
+from .review_work import (
+    Judgement,
+    Place,
+    free_of_labels,
+    in_box,
+    is_covered,
+    ordered,
+    outside_regions,
+    sending,
+    where_words,
+)
+from .train_rounds import comparison, complete_round
+from .widgets import BAD, GOOD, heading, hint, primary_button, row, rule, scrolled, text_button
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+#: Longer lists end here; the rest is better than what is shown.
+_SHOWN = 200
+#: How long after a change the list is put in order again (ms).
+_REFRESH_MS = 150
+#: Part of the view that an opened region fills.
+_FILL = 0.85
+
+
+class ReviewTab(QWidget):
+    """Ranks predicted regions, opens them, and takes corrections back into the training set.
+
+    Parameters
+    ----------
+    session : Session
+    workbench : Workbench
+    """
+
+    def __init__(self, session: Session, workbench: Workbench) -> None:
+        super().__init__()
+        self._session, self._workbench = session, workbench
+        self.predictions = predictions_of(session, workbench)
+        self.predict = PredictBox(session, workbench, self.predictions)
+        self.list = QListWidget()
+        self.list.setWordWrap(True)
+        self.list.setMinimumSize(QSize(1, 120))
+        self.teach = hint()
+        self.current_line = hint()
+        self.next_button = text_button("Next (N)", self.open_next, "Open the next region to check")
+        self.correct_button = text_button(
+            "Correct here",
+            self.correct_here,
+            "Take the predicted atoms of this region as labels; then move, change, delete and add "
+            "as in Label",
+        )
+        self.send_button = text_button(
+            "Send to training (Ctrl+Enter)",
+            self.send_to_training,
+            "Every atom of this region is right now: learn from it in the next round",
+        )
+        self.chart = Chart("Each training adds a round here.", height=96)
+        self.chart.whole_x = True
+        self.chart.x_name = "round"
+        self.verdict = hint()
+        self.primary = primary_button("Retrain", "Train again, from the last model on")
+        self.items: list[ReviewItem] = []
+        self.current: ReviewItem | None = None
+        self.change: RoundChange | None = None
+        self._judged: dict[tuple[str, Place], tuple[int, list[ReviewItem]]] = {}
+        self._asked: dict[tuple[str, Place], int] = {}
+        self._walk: list[tuple[float, float]] = []
+        self._step = -1
+        self._stale = True
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_REFRESH_MS)
+        self._timer.timeout.connect(self.refresh_now)
+        self._build()
+        self._connect()
+
+    def _build(self) -> None:
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.setContentsMargins(4, 4, 8, 4)
+        layout.setSpacing(6)
+        layout.addWidget(self.predict)
+        layout.addWidget(rule())
+        layout.addLayout(row(heading("Worst first"), 1, self.next_button))
+        layout.addWidget(self.teach)
+        layout.addWidget(self.list, 1)
+        layout.addWidget(self.current_line)
+        layout.addLayout(row(self.correct_button, self.send_button))
+        layout.addWidget(rule())
+        layout.addWidget(heading("Rounds"))
+        layout.addWidget(self.chart)
+        layout.addWidget(self.verdict)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolled(content), 1)
+        outer.addWidget(self.primary)
+
+    def _signals(self) -> list[Any]:
+        session = self._session
+        return [
+            session.project_changed,
+            session.model_changed,
+            session.regions_changed,
+            session.pairs_changed,
+            session.runs_changed,
+            session.prediction_changed,
+        ]
+
+    def _connect(self) -> None:
+        bench, predictions = self._workbench, self.predictions
+        for signal in self._signals():
+            signal.connect(self.refresh)
+        self._session.frame_changed.connect(self._on_frame)
+        self.list.itemActivated.connect(self._on_activated)
+        self.list.itemClicked.connect(self._on_activated)
+        self.primary.clicked.connect(lambda _=False: bench.run(self.press))
+        predictions.ended.connect(self._on_predicted)
+        predictions.changed.connect(self._show_current)
+        for name, deed in {
+            "overlay": predictions.toggle,
+            "next_frame": self.open_next,
+            "accept": self.accept,
+            "next_atom": lambda: self.walk(1),
+            "previous_atom": lambda: self.walk(-1),
+            "send_to_training": self.send_to_training,
+        }.items():
+            bench.register(name, deed)
+        bench.destroyed.connect(self.close_down)
+
+    def close_down(self, *_: object) -> None:
+        """Let go of the session."""
+        self._timer.stop()
+        for signal in self._signals():
+            signal.disconnect(self.refresh, missing_ok=True)
+        self._session.frame_changed.disconnect(self._on_frame, missing_ok=True)
+
+    # ------------------------------------------------------------------ judging
+
+    def refresh(self, *_: object) -> None:
+        """Put the list in order soon, and only while someone looks."""
+        self._stale = True
+        if self.isVisible():
+            self._timer.start()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Catch up with what happened while another tab was shown."""
+        super().showEvent(event)
+        if self._stale:
+            self.refresh_now()
+
+    def refresh_now(self) -> None:
+        """Judge what is new and show the list, the rounds and the next useful act."""
+        self._stale = False
+        self._timer.stop()
+        self._workbench.run(self._ask_judgements)
+        self._show_list()
+        self._show_rounds()
+        self._show_current()
+        self._show_primary()
+
+    def _ask_judgements(self) -> None:
+        """Have every predicted frame judged that was not yet, one after another."""
+        project, model, run_id = self._session.project, self._session.model, self.predictions.run_id
+        if project is None or model is None:
+            return
+        for place in self.predictions.predicted_frames():
+            if not self.predictions.is_fresh(*place):
+                continue
+            files = project.prediction_files(run_id, *place)
+            key, stamp = (run_id, place), files.atoms.stat().st_mtime_ns
+            if self._asked.get(key) == stamp:
+                continue
+            self._asked[key] = stamp
+            try:
+                source = project.source(place[0])
+            except UserError:
+                continue  # its image is missing, which the workbench says
+            job = Judgement(run_id, place, source, files, model)
+            self.predictions.background.run(
+                job.judge, lambda items, k=key, s=stamp: self._on_judged(k, s, items)
+            )
+
+    def _on_judged(self, key: tuple[str, Place], stamp: int, items: list[ReviewItem]) -> None:
+        self._judged[key] = (stamp, items)
+        self.refresh()
+
+    def _on_predicted(self, _sentence: str) -> None:
+        """Compare the rounds, now that there is something to compare."""
+        project = self._session.project
+        pair = comparison(project, self.predictions.run_id) if project is not None else None
+        if pair is not None:
+            self.predictions.background.run(
+                pair.compare, lambda change: self._on_compared(pair.run_id, change)
+            )
+        self.refresh()
+
+    def _on_compared(self, run_id: str, change: RoundChange | None) -> None:
+        project = self._session.project
+        if change is None or project is None:
+            return
+        self.change = change
+        complete_round(project, run_id, change)
+        self.refresh()
+
+    # ------------------------------------------------------------------ showing
+
+    def _show_list(self) -> None:
+        project, run_id = self._session.project, self.predictions.run_id
+        found = [
+            item
+            for (run, _place), (_stamp, items) in self._judged.items()
+            if run == run_id
+            for item in items
+        ]
+        if project is None:
+            found = []
+        known = {r.id for r in project.sources} if project is not None else set()
+        found = [i for i in found if i.source_id in known]
+        done = [is_covered(i.box, project.regions(i.source_id, i.frame)) for i in found]
+        order = ordered(found, done)[:_SHOWN]
+        self.items = [found[n] for n in order]
+        self.list.blockSignals(True)
+        self.list.clear()
+        for n in order:
+            item, sent = found[n], done[n]
+            where = where_words(project, item)
+            line = f"✓ {where}, complete" if sent else f"{where} · {item.score:.0%} doubtful"
+            text = line if sent else f"{line}\n{'; '.join(item.reasons)}"
+            entry = QListWidgetItem(text)
+            entry.setToolTip("\n".join(item.reasons))
+            if sent:
+                entry.setForeground(Qt.GlobalColor.gray)
+            self.list.addItem(entry)
+        self.list.blockSignals(False)
+        self._mark_current()
+        self.list.setVisible(bool(self.items))
+        self.teach.setText(self._teaching())
+        self.teach.setVisible(bool(self.teach.text()))
+
+    def _teaching(self) -> str:
+        if self._session.model is None:
+            return "No model yet. Label an area, mark it complete (R), and train (T)."
+        if not self.items:
+            busy = self.predictions.background.busy or self.predictions.busy
+            if busy:
+                return "Looking for what is doubtful …"
+            return "Nothing predicted yet. Predict this frame, or the whole series."
+        return ""
+
+    def _mark_current(self) -> None:
+        """Keep the opened item marked when the list is put in order again."""
+        if self.current is None:
+            return
+        same = (self.current.source_id, self.current.frame, self.current.box)
+        for n, item in enumerate(self.items):
+            if (item.source_id, item.frame, item.box) == same:
+                self.current = item
+                self.list.setCurrentRow(n)
+                return
+
+    def _show_current(self) -> None:
+        item = self.current
+        for button in (self.correct_button, self.send_button):
+            button.setEnabled(item is not None)
+        self.next_button.setEnabled(bool(self.items))
+        self.current_line.setVisible(item is not None)
+        if item is None:
+            return
+        n = len(self._walk)
+        text = (
+            f"{n} to check: Space goes from one to the next, A accepts, 1-9 change, Delete removes."
+            if n
+            else "No single atom stands out here: look over it, then send it."
+        )
+        self.current_line.setText(text)
+
+    def _show_rounds(self) -> None:
+        project = self._session.project
+        rounds = project.rounds if project is not None else []
+        score = [(r.number, r.validation_score) for r in rounds if r.validation_score is not None]
+        unit = "pm" if any(r.moved_pm is not None for r in rounds) else "px"
+        moved = [
+            (r.number, value)
+            for r in rounds
+            if (value := r.moved_pm if unit == "pm" else r.moved_px) is not None
+        ]
+        self.chart.set_series(
+            [
+                Series("agreement", GOOD, score, marked=True),
+                Series("moved", BAD, moved, axis="right", unit=f" {unit}", marked=True),
+            ]
+        )
+        self.verdict.setText(self.change.sentence if self.change is not None else "")
+        self.verdict.setVisible(bool(self.verdict.text()))
+
+    def _show_primary(self) -> None:
+        if self._session.model is None:
+            self.primary.setText("Train a first model")
+        elif not self.items and not self.predictions.predicted_frames():
+            self.primary.setText("Predict this frame")
+        else:
+            new = self._new_pairs()
+            self.primary.setText(f"Retrain ({new} new)" if new else "Retrain")
+
+    def _new_pairs(self) -> int:
+        """How many frames joined the training set since the last round."""
+        project = self._session.project
+        if project is None:
+            return 0
+        return sum(p.round >= project.next_round for p in project.pairs)
+
+    # ------------------------------------------------------------------ acts
+
+    def press(self) -> None:
+        """Do the next useful act: train a first model, predict, or retrain."""
+        if self._session.model is None:
+            self._workbench.show_tab("train")
+            self._workbench.train_tab.train()
+        elif not self.items and not self.predictions.predicted_frames():
+            self.predictions.predict_frame()
+        else:
+            self._workbench.train_tab.train(warm=True)
+
+    def open_next(self) -> None:
+        """Open the next region that is not in the training set, the worst first."""
+        if self._stale:
+            self.refresh_now()
+        project = self._session.project
+        left = [
+            i
+            for i in self.items
+            if project is not None and not is_covered(i.box, project.regions(i.source_id, i.frame))
+        ]
+        if not left:
+            self._workbench.say(self._teaching() or "Nothing is left to check: retrain.")
+            return
+        at = next((n for n, i in enumerate(left) if _same(i, self.current)), -1)
+        self.open_item(left[(at + 1) % len(left)])
+
+    def open_item(self, item: ReviewItem) -> None:
+        """Go to a region: the view moves there, its suspicious atoms are crossed."""
+        self._workbench.show_tab("review")
+        self.current = item
+        self._session.go_to(item.source_id, item.frame)
+        suspects = item.suspects
+        reasons = dict(zip(suspects["id"].tolist(), suspects["flag"].tolist(), strict=True))
+        xy = suspects[["x_px", "y_px"]].to_numpy()
+        self._walk = _path([(float(x), float(y)) for x, y in [*xy, *item.holes]])
+        self._step = -1
+        if not self.predictions.layers.visible:
+            self.predictions.toggle()
+        self.predictions.set_suspects({(item.source_id, item.frame): reasons})
+        self._look_at(item)
+        self._mark_current()
+        self._show_current()
+
+    def _on_activated(self, entry: QListWidgetItem) -> None:
+        item = self.items[self.list.row(entry)]
+        self._workbench.run(lambda: self.open_item(item))
+
+    def _on_frame(self, source_id: str, frame: int) -> None:
+        if self.current is not None and (source_id, frame) != _place(self.current):
+            self.current = None
+            self._walk = []
+            self.list.setCurrentRow(-1)
+            self._show_current()
+
+    def walk(self, step: int) -> None:
+        """Select the next (or previous) thing to check, an atom or an empty site."""
+        if not self._walk:
+            self._workbench.say(
+                "Nothing to walk through: open a region with N first."
+                if self.current is None
+                else "No single atom stands out here."
+            )
+            return
+        self._step = (self._step + step) % len(self._walk)
+        x, y = self._walk[self._step]
+        atoms = self._workbench.atoms
+        key = atoms.near(x, y, 1.5 * atoms.radius_px)
+        atoms.select([key] if key is not None else [])
+        self._bring_into_view(x, y)
+        what = "empty site" if key is None else atoms.reason(key) or "checked"
+        self.current_line.setText(f"{self._step + 1} of {len(self._walk)}: {what}")
+
+    def accept(self) -> None:
+        """Take the selected predicted atoms as labels; without any, those of the region."""
+        atoms = self._workbench.atoms
+        ids = [key[1] for key in atoms.selected if key[0] == "predicted"]
+        if not ids:
+            self.correct_here()
+            return
+        left = atoms.predicted_left()
+        self._accept(left[left["id"].isin(ids)])
+        if self._walk:
+            self.walk(1)
+
+    def correct_here(self) -> None:
+        """Take the predicted atoms of the opened region as labels, to be corrected as labels."""
+        item = self._opened()
+        if item is None:
+            return
+        project = self._session.ensure_project()
+        taken = self._takeable(project, item)
+        if not len(taken):
+            self._workbench.say("Every predicted atom here is a label already.")
+            return
+        self._accept(taken)
+        self._workbench.say(
+            f"{len(taken)} predicted atoms are labels now: move, change, delete or add, then "
+            "Ctrl+Enter."
+        )
+
+    def _accept(self, table: Any) -> None:
+        project = self._session.ensure_project()
+        project.accept_prediction(
+            self._session.source_id,
+            self._session.frame_index,
+            table,
+            self._round(project),
+            tolerance_px=self._workbench.atoms.radius_px,
+        )
+
+    def send_to_training(self) -> None:
+        """Mark the opened region complete, take what is predicted there, and train on it next."""
+        item = self._opened()
+        if item is None:
+            return
+        project = self._session.ensure_project()
+        edit = sending(
+            project, _place(item), item.box, self._takeable(project, item), self._round(project)
+        )
+        if edit is None:
+            self._workbench.say("This region is in the training set already.")
+            return
+        project.apply(edit)
+        inside = in_box(project.atoms(*_place(item)), item.box)["element"].value_counts()
+        counts = ", ".join(f"{n} {name}" for name, n in inside.items()) or "no atoms"
+        self._workbench.say(f"Sent to the training set, complete: {counts}. N opens the next.")
+        self.refresh_now()
+
+    def _opened(self) -> ReviewItem | None:
+        if self.current is None:
+            self._workbench.say("Open a region first: N takes the worst.")
+        return self.current
+
+    def _takeable(self, project: Project, item: ReviewItem) -> Any:
+        """Predicted atoms of a region that are no labels yet and may become some."""
+        atoms = self._workbench.atoms
+        left = in_box(atoms.predicted_left(), item.box)
+        left = outside_regions(left, project.regions(*_place(item)))
+        return free_of_labels(left, project.atoms(*_place(item)), atoms.radius_px)
+
+    def _round(self, project: Project) -> int:
+        """Return the round of the model in use."""
+        known = {r.run_id: r.number for r in project.rounds}
+        return known.get(self.predictions.run_id, max(known.values(), default=0))
+
+    # ------------------------------------------------------------------ the view
+
+    def _look_at(self, item: ReviewItem) -> None:
+        """Move the camera so that a region fills most of the view."""
+        image, viewer = self._workbench.image_layer, self._workbench.viewer
+        if image is None:
+            return
+        rows, columns = image.data.shape[-2:]
+        x0, y0, x1, y1 = item.box
+        viewer.reset_view()
+        whole = float(viewer.camera.zoom)
+        larger = min(rows / max(y1 - y0, 1), columns / max(x1 - x0, 1))
+        self._centre((x0 + x1) / 2, (y0 + y1) / 2)
+        viewer.camera.zoom = whole * max(1.0, larger * _FILL)
+
+    def _centre(self, x: float, y: float) -> None:
+        image, viewer = self._workbench.image_layer, self._workbench.viewer
+        point = np.zeros(image.ndim)
+        point[-2:] = y, x
+        world = np.asarray(image.data_to_world(point))[-2:]
+        centre = list(viewer.camera.center)
+        viewer.camera.center = (*centre[:-2], *(float(v) for v in world))
+
+    def _bring_into_view(self, x: float, y: float) -> None:
+        """Move the camera only when a place is outside the middle of the view."""
+        image = self._workbench.image_layer
+        if image is None:
+            return
+        (y0, x0), (y1, x1) = np.asarray(image.corner_pixels, dtype=float)[:, -2:]
+        margin_x, margin_y = 0.1 * (x1 - x0), 0.1 * (y1 - y0)
+        inside_x = x0 + margin_x <= x <= x1 - margin_x
+        inside_y = y0 + margin_y <= y <= y1 - margin_y
+        if not (inside_x and inside_y):
+            self._centre(x, y)
+
+
+def _place(item: ReviewItem) -> Place:
+    return item.source_id, item.frame
+
+
+def _same(a: ReviewItem, b: ReviewItem | None) -> bool:
+    return b is not None and (_place(a), a.box) == (_place(b), b.box)
+
+
+def _path(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Order points so that each is the nearest one left, which keeps the eye at one place."""
+    left, path = sorted(points, key=lambda p: (p[1], p[0])), []
+    while left:
+        at = path[-1] if path else left[0]
+        best = min(left, key=lambda p: (p[0] - at[0]) ** 2 + (p[1] - at[1]) ** 2)
+        left.remove(best)
+        path.append(best)
+    return path

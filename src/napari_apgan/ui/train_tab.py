@@ -1,0 +1,520 @@
+"""The Train tab: one button, nothing to fill in, and a training that outlives the window."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QCoreApplication, QTimer
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_apgan.errors import UserError
+from napari_apgan.models.card import read_card
+from napari_apgan.models.presets import PRESETS
+from napari_apgan.project import Project, Session
+from napari_apgan.regions import learn_mask
+from napari_apgan.settings import Settings
+from napari_apgan.train.events import Note, Preview, Started, Step
+from napari_apgan.train.prepare import prepare_run
+from napari_apgan.train.runfile import RunFile
+from napari_apgan.train.runfolder import RunFolder
+from napari_apgan.train.settings import RunSettings
+
+from .predict_background import Background
+from .predict_overlay import predictions_of
+from .train_monitor import TrainMonitor, find_resumable, find_running, folders
+from .train_panels import Advanced, Choices, Place, ProgressPanel, TrainingList
+from .train_rounds import record_round
+from .train_words import (
+    NO_REGION,
+    NOTHING_CHOSEN,
+    NOTHING_LABELLED,
+    closing_sentence,
+    estimate,
+    estimate_sentence,
+    measured_step_s,
+    outcome_sentence,
+    rounded,
+    set_words,
+    usual_step_s,
+)
+from .widgets import Fold, heading, hint, primary_button, row, rule, scrolled, text_button
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+
+#: Labels may change with every click; what is shown of them follows this much later (ms).
+REFRESH_MS = 150
+
+
+class TrainTab(QWidget):
+    """Starts, follows, stops and resumes trainings of the open project.
+
+    Parameters
+    ----------
+    session : Session
+    workbench : Workbench
+    """
+
+    def __init__(self, session: Session, workbench: Workbench) -> None:
+        super().__init__()
+        self._session, self._workbench = session, workbench
+        self.predictions = predictions_of(session, workbench)
+        self.monitor = TrainMonitor(self)
+        self.background = Background(self, workbench.say_error)
+        self.list = TrainingList()
+        self.summary = QLabel()
+        self.teach = hint()
+        self.choices = Choices()
+        self.estimate = hint()
+        self.advanced = Advanced()
+        self.progress = ProgressPanel()
+        self.primary = primary_button("Train", "Start or stop the training (T)")
+        self.resume_button = text_button("Resume", self.resume, "Go on where it was stopped")
+        self._preparing = False
+        self._stopping = False
+        self._project: Project | None = None
+        self._finished: RunFolder | None = None
+        self._run_file: RunFile | None = None
+        self._stale = True
+        self._refresh_timer = QTimer(self)
+        self._refresh_timer.setSingleShot(True)
+        self._refresh_timer.setInterval(REFRESH_MS)
+        self._refresh_timer.timeout.connect(self.refresh_now)
+        self._build()
+        self._connect()
+        self._apply_settings()
+        self._on_project()
+
+    def _build(self) -> None:
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.setContentsMargins(4, 4, 8, 4)
+        layout.setSpacing(6)
+        layout.addLayout(row(heading("Training set"), 1, self.summary))
+        for part in (self.list, self.teach, self.choices, self.estimate):
+            layout.addWidget(part)
+        layout.addWidget(Fold("Advanced", self.advanced))
+        layout.addWidget(rule())
+        layout.addWidget(self.progress)
+        layout.addStretch(1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolled(content), 1)
+        buttons = row(self.resume_button, self.primary)
+        buttons.setStretch(1, 1)
+        outer.addLayout(buttons)
+
+    def _connect(self) -> None:
+        session, bench = self._session, self._workbench
+        self.list.toggled.connect(self._on_toggled)
+        self.choices.changed.connect(self._on_choice)
+        self.advanced.changed.connect(self.refresh)
+        self.primary.clicked.connect(lambda _=False: self._workbench.run(self.press))
+        self.monitor.updated.connect(self._show_run)
+        self.monitor.ended.connect(self._on_ended)
+        self.predictions.helper.ready.connect(self._on_helper)
+        bench.register("train", self.press)
+        session.project_changed.connect(self._on_project)
+        for signal in (
+            session.pairs_changed,
+            session.atoms_changed,
+            session.regions_changed,
+            session.elements_changed,
+            session.model_changed,
+        ):
+            signal.connect(self.refresh)
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self._on_quit)
+        bench.destroyed.connect(self.close_down)
+
+    def _apply_settings(self) -> None:
+        settings = Settings.load()
+        self.choices.choose_preset(settings.preset)
+        self.choices.choose_device(settings.device)
+
+    def close_down(self, *_: object) -> None:
+        """Let go of the session; a training goes on without us."""
+        self.monitor.let_go()
+        self.background.stop()
+        session = self._session
+        session.project_changed.disconnect(self._on_project, missing_ok=True)
+        for signal in (
+            session.pairs_changed,
+            session.atoms_changed,
+            session.regions_changed,
+            session.elements_changed,
+            session.model_changed,
+        ):
+            signal.disconnect(self.refresh, missing_ok=True)
+
+    def _on_quit(self) -> None:
+        """Say in the terminal, the only place that is left, that the training goes on."""
+        folder = self.monitor.folder
+        if folder is not None and sys.stderr is not None:
+            sys.stderr.write(closing_sentence(folder.path.name, folder.remaining_s()) + "\n")
+
+    # ------------------------------------------------------------------ acts
+
+    @property
+    def training(self) -> bool:
+        """Whether a training is being prepared or runs."""
+        return self._preparing or self.monitor.running
+
+    def press(self) -> None:
+        """Do what the button says: train, or stop."""
+        if self.monitor.running:
+            self.stop()
+        elif not self._preparing:
+            self.train()
+
+    def stop(self) -> None:
+        """Stop the training after its current step; its best model stays."""
+        self.monitor.stop_training()
+        self._stopping = True
+        self._show_buttons()
+
+    def train(self, *, warm: bool | None = None) -> bool:
+        """Start a training; False, and a sentence that says what to do, where that cannot be.
+
+        Parameters
+        ----------
+        warm : bool, optional
+            Continue from the last model where there is a fitting one; by default as chosen.
+        """
+        project = self._session.project
+        lacking = self.lacking()
+        if lacking or project is None:
+            self._workbench.say(lacking)
+            self._workbench.show_tab("train")
+            return False
+        settings = self._settings(project, warm)
+        pairs = project.training_pairs()
+        settings = settings.model_copy(update={"preview": self._preview_name(project, pairs)})
+        self._remember(project)
+        run_dir = project.new_run_dir()
+        self._preparing = True
+        self._finished = None
+        self.progress.result.setText("")
+        self._show_buttons()
+        self._workbench.show_tab("train")
+        work = partial(prepare_run, pairs, run_dir, settings, project.elements)
+        self.background.run(
+            work, partial(self._prepared, run_dir), partial(self._not_prepared, run_dir)
+        )
+        return True
+
+    def resume(self) -> None:
+        """Go on with the newest training where it was stopped or interrupted."""
+        project = self._session.project
+        found = find_resumable(folders(project.runs())) if project is not None else None
+        if found is None:
+            self._workbench.say("There is no training to go on with: start one.")
+            return
+        self._finished = None
+        self.progress.result.setText("")
+        self._workbench.run(lambda: self.monitor.start(found[0].path, resume=True))
+        self._show_buttons()
+
+    def _prepared(self, run_dir: Path, run: RunFile) -> None:
+        self._preparing = False
+        if run.notes:
+            self._workbench.say(" ".join(run.notes))
+        self._workbench.run(lambda: self.monitor.start(run_dir))
+        self._show_buttons()
+
+    def _not_prepared(self, run_dir: Path, sentence: str, details: str) -> None:
+        """Say why there is no training; the empty run folder goes."""
+        self._preparing = False
+        shutil.rmtree(run_dir, ignore_errors=True)
+        self._workbench.say_error(sentence, details)
+        self._show_buttons()
+
+    def lacking(self) -> str:
+        """Say what a training needs before it can start; empty when it can."""
+        project = self._session.project
+        if project is None or not project.frames_with_labels():
+            return NOTHING_LABELLED
+        places = project.frames_with_labels()
+        complete = [p for p in places if _complete_regions(project, p)]
+        if not complete:
+            return NO_REGION
+        chosen = {(p.source_id, p.frame) for p in project.pairs}
+        if not chosen & set(complete):
+            return NOTHING_CHOSEN
+        if not any(
+            region.contains(project.atoms(*place)[["x_px", "y_px"]].to_numpy()).any()
+            for place in complete
+            if place in chosen
+            for region in _complete_regions(project, place)
+        ):
+            return (
+                "The complete regions of the chosen frames hold no atoms: label those inside, or "
+                "draw the region where the labels are (R)."
+            )
+        return ""
+
+    def _settings(self, project: Project, warm: bool | None) -> RunSettings:
+        fields: dict[str, Any] = self.advanced.run_form.values()
+        weights = self.advanced.loss_form.values()
+        if weights:
+            fields["recipe"] = {"weights": weights}
+        init = self.advanced.init
+        if warm is not None:
+            init = self._warm_start(project) if warm else "scratch"
+        return RunSettings(
+            preset=self.choices.preset_name,
+            device=self.choices.device_name,
+            init=init or "scratch",
+            **fields,
+        )
+
+    def _preview_name(self, project: Project, pairs: list[Any]) -> str:
+        """Return the name of the pair on the screen, whose map is drawn while training."""
+        here = (self._session.source_id, self._session.frame_index)
+        places = [(p.source_id, p.frame) for p in project.pairs]
+        names = dict(zip([p for p in places if _complete_regions(project, p)], pairs, strict=True))
+        return names[here].name if here in names else ""
+
+    def _warm_start(self, project: Project) -> str:
+        """Return the model in use, or the newest run's, if it fits the preset; else nothing."""
+        kind = PRESETS[self.choices.preset_name].network.kind
+        runs = [r.path for r in reversed(folders(project.runs())) if r.best_model is not None]
+        model = self._session.model
+        for path in [*([model] if model is not None else []), *runs]:
+            try:
+                card = read_card(path)
+            except UserError:
+                continue
+            if card.network.kind == kind:
+                return str(path)
+        return ""
+
+    def _remember(self, project: Project) -> None:
+        settings = Settings.load()
+        chosen = {"preset": self.choices.preset_name, "device": self.choices.device_name}
+        if any(getattr(settings, name) != value for name, value in chosen.items()):
+            settings = settings.model_copy(update=chosen)
+            settings.save()
+        if not project.read_only:
+            project.update_settings(preset=self.choices.preset_name)
+
+    # ------------------------------------------------------------------ following
+
+    def _on_project(self) -> None:
+        """Look what an opened project has under way."""
+        project = self._session.project
+        if project is not self._project:
+            self._project = project
+            self._run_file = None
+            self.monitor.let_go()
+            self._finished = None
+            self.progress.result.setText("")
+            if project is not None:
+                self._workbench.run(lambda: self._take_up(project))
+                if project.settings.preset in PRESETS and project.runs():
+                    self.choices.choose_preset(project.settings.preset)
+        self._show_run()
+        self.refresh()
+
+    def _take_up(self, project: Project) -> None:
+        """Re-attach to a running training, take what finished meanwhile, offer what was cut off."""
+        runs = folders(project.runs())
+        new = []
+        for run in runs:
+            if run.status() in ("done", "stopped") and record_round(project, run) is not None:
+                new.append(run)
+        with_model = [r for r in runs if r.best_model is not None and r.status() != "running"]
+        if with_model and (new or self._session.model is None):
+            self._session.model = with_model[-1].path
+        running = find_running(runs)
+        resumable = find_resumable(runs)
+        if running is not None:
+            self.monitor.follow(running)
+            self._workbench.say(f"The training {running.run_dir.name} went on and is shown again.")
+        elif new:
+            self._finished = new[-1]
+            self.progress.result.setText(outcome_sentence(new[-1]))
+            self._workbench.say(f"While napari was closed: {outcome_sentence(new[-1])}")
+        elif resumable is not None and resumable[1] == "interrupted":
+            self._finished = resumable[0]
+            sentence = outcome_sentence(resumable[0])
+            self.progress.result.setText(sentence)
+            self._workbench.messages.say(sentence, action="Resume", do=self.resume)
+
+    def _on_ended(self, run: RunFolder, status: str) -> None:
+        self._stopping = False
+        self._finished = run
+        sentence = outcome_sentence(run)
+        self.progress.result.setText(sentence)
+        project = self._session.project
+        if status == "failed" or (status == "interrupted" and not run.can_resume):
+            self._workbench.say_error(sentence, run.log_tail(40))
+        else:
+            self._workbench.say(sentence)
+        if project is not None and run.best_model is not None and status in ("done", "stopped"):
+            self._workbench.run(lambda: self._take_model(project, run))
+        self._show_buttons()
+        self.refresh()
+
+    def _take_model(self, project: Project, run: RunFolder) -> None:
+        """Use the model of a finished training: the overlay appears."""
+        record_round(project, run)
+        if self._session.model == run.path:
+            self.predictions.refresh()  # a resumed run: the same place, a better model
+        self._session.model = run.path
+
+    # ------------------------------------------------------------------ showing
+
+    def refresh(self, *_: object) -> None:
+        """Show what the session holds, soon, and only while someone looks."""
+        self._stale = True
+        if self.isVisible():
+            self._refresh_timer.start()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Catch up with what happened while another tab was shown."""
+        super().showEvent(event)
+        if self._stale:
+            self.refresh_now()
+
+    def refresh_now(self) -> None:
+        """Show what the session holds now."""
+        self._stale = False
+        self._refresh_timer.stop()
+        project = self._session.project
+        self.list.show_project(project)
+        self.list.setVisible(self.list.count() > 0)
+        self.summary.setText(set_words(project) if project is not None else "")
+        lacking = self.lacking()
+        self.teach.setText(lacking)
+        self.teach.setVisible(bool(lacking))
+        start = self._warm_start(project) if project is not None else ""
+        self.advanced.offer(start, f"the last model ({Path(start).name})" if start else "")
+        self._show_estimate()
+        self._show_buttons()
+
+    def _on_toggled(self, place: Place, ticked: bool) -> None:
+        def deed() -> None:
+            project = self._session.ensure_project()
+            (project.add_pair if ticked else project.remove_pair)(*place)
+
+        self._workbench.run(deed)
+        self.refresh()
+
+    def _on_choice(self) -> None:
+        self.predictions.device = self.choices.device_name
+        self.refresh()
+
+    def _on_helper(self, ready: Any) -> None:
+        """Offer the devices that the helper process has found."""
+        cores = os.cpu_count() or 1
+        self.choices.set_devices(ready.device, f" ({cores} core{'s' * (cores != 1)})")
+        self._show_estimate()
+
+    def _show_estimate(self) -> None:
+        project = self._session.project
+        self.estimate.setVisible(not self.training and not self.teach.text())
+        if project is None or self.teach.text():
+            return
+        try:
+            preset = self._settings(project, None).chosen_preset()
+        except UserError as error:
+            self.estimate.setText(str(error))
+            return
+        self.advanced.run_form.set_defaults(
+            {**RunSettings().model_dump(), **_budget(PRESETS[preset.name])}
+        )
+        self.advanced.loss_form.set_defaults(PRESETS[preset.name].recipe.weights.model_dump())
+        info = self.predictions.helper.info
+        device = self.choices.device_name
+        if device == "auto":
+            device = info.device if info is not None else "cpu"
+        measured = measured_step_s(folders(project.runs()), preset.name)
+        step_s = measured or usual_step_s(preset.name, device)
+        first, whole = estimate(preset, step_s, _labelled_px(project))
+        self.estimate.setText(estimate_sentence(first, whole, measured=measured is not None))
+
+    def _show_buttons(self) -> None:
+        if self.monitor.running:
+            stopping = self._stopping or self.monitor.trainer.folder.stop_requested
+            self.primary.setText("Stopping …" if stopping else "Stop")
+            self.primary.setEnabled(not stopping)
+        else:
+            again = self.advanced.init != "scratch"
+            self.primary.setText(
+                "Preparing …" if self._preparing else "Train again" if again else "Train"
+            )
+            self.primary.setEnabled(not self._preparing)
+        project = self._session.project
+        found = None
+        if project is not None and not self.training:
+            found = find_resumable(folders(project.runs()))
+        self.resume_button.setVisible(found is not None)
+        if found is not None:
+            step = found[0].last(Step)
+            at = f" at {step.progress:.0%}" if isinstance(step, Step) else ""
+            self.resume_button.setText(f"Resume{at}")
+            self.resume_button.setToolTip(f"{found[0].path.name} was {found[1]}; go on from there")
+        self.estimate.setVisible(not self.training and not self.teach.text())
+
+    def _show_run(self) -> None:
+        """Draw the run that is followed, or the one that ended last."""
+        run = self.monitor.folder or self._finished
+        self.progress.setVisible(run is not None)
+        if run is None:
+            return
+        file = self._run_file
+        if file is None or file.run_id != run.path.name:
+            file = self._run_file = run.run_file
+        self.progress.show_events(run, "px" if file.pixel_size_pm is None else "pm")
+        preview = run.last(Preview)
+        self.progress.show_preview(
+            run.preview,
+            preview if isinstance(preview, Preview) else None,
+            {e.name: e for e in file.elements},
+        )
+        self.progress.bar.setVisible(self.monitor.running)
+        if self.monitor.running:
+            self._show_progress(run)
+            note = run.last(Note)
+            if isinstance(note, Note):
+                self.progress.result.setText(note.message)
+        self._show_buttons()
+
+    def _show_progress(self, run: RunFolder) -> None:
+        step, started = run.last(Step), run.last(Started)
+        if not isinstance(step, Step) or (
+            isinstance(started, Started) and started.time > step.time
+        ):
+            text = "Starting …" if not isinstance(started, Started) else "Warming up …"
+            self.progress.show_progress(0.0, text)
+            return
+        left = run.remaining_s()
+        text = f"{step.progress:.0%}" + (f", {rounded(left)} left" if left is not None else "")
+        self.progress.show_progress(step.progress, text)
+
+
+def _complete_regions(project: Project, place: Place) -> list[Any]:
+    return [r for r in project.regions(*place) if r.kind == "complete"]
+
+
+def _labelled_px(project: Project) -> float:
+    """Area in px² of the complete regions of the training set."""
+    total = 0.0
+    for pair in project.pairs:
+        regions = project.regions(pair.source_id, pair.frame)
+        shape = project.record(pair.source_id).shape
+        total += float(learn_mask(regions, shape).sum())
+    return total
+
+
+def _budget(preset: Any) -> dict[str, Any]:
+    return {name: getattr(preset.recipe, name) for name in ("minutes", "epochs", "steps")}

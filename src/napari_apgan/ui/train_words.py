@@ -1,0 +1,160 @@
+"""What the Train tab says: how long it will take, how it went, what is lacking."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+
+from napari_apgan.models.card import HeldOutScore
+from napari_apgan.models.recipe import Preset
+from napari_apgan.project import Project
+from napari_apgan.train.events import Done, Step, Stopped
+from napari_apgan.train.runfolder import RunFolder
+
+from .predict_overlay import duration
+
+#: Seconds a training step takes on two cores of a laptop, until a run here has told better.
+USUAL_STEP_S = {"fast": 0.12, "paper": 8.0}
+#: A graphics card is taken to be so many times faster than two cores, until it was measured.
+GPU_FACTOR = 25.0
+
+NOTHING_LABELLED = (
+    "Nothing to learn from yet. In Label: mark the atoms of an area of about 8 x 8 cells, then "
+    "press R and drag a box around it, which says that every atom inside is labelled."
+)
+NO_REGION = (
+    "No area is marked complete yet, so nothing says where the background is. In Label: press R "
+    "and drag a box around an area in which every atom is labelled."
+)
+NOTHING_CHOSEN = "No frame is chosen: tick at least one in the list."
+
+
+def usual_step_s(preset: str, device: str) -> float:
+    """Guess the seconds of a step on this computer from its number of cores."""
+    seconds = USUAL_STEP_S.get(preset, 1.0)
+    if device.startswith(("cuda", "mps")):
+        return seconds / GPU_FACTOR
+    return seconds * (2.0 / max(os.cpu_count() or 2, 1)) ** 0.7
+
+
+def measured_step_s(runs: Sequence[RunFolder], preset: str) -> float | None:
+    """Return the seconds of a step of the newest run with this preset, if one got going."""
+    for run in reversed(runs):
+        step = run.last(Step)
+        if isinstance(step, Step) and step.step >= 10 and run.run_file.preset.name == preset:
+            return step.elapsed_s / step.step
+    return None
+
+
+def estimate(preset: Preset, step_s: float, labelled_px: float) -> tuple[float, float]:
+    """Estimate how long a training takes.
+
+    Parameters
+    ----------
+    preset : Preset
+    step_s : float
+        Seconds of a step.
+    labelled_px : float
+        Area of the complete regions; one epoch covers it once.
+
+    Returns
+    -------
+    first, whole : float
+        Seconds to the first overlay, and to the end at the latest.
+    """
+    recipe = preset.recipe
+    per_epoch = max(1, math.ceil(labelled_px / (recipe.crop_px**2 * recipe.batch)))
+    steps = [n for n in (recipe.steps, recipe.epochs and recipe.epochs * per_epoch) if n]
+    spans = [min(steps) * step_s] if steps else []
+    if recipe.minutes:
+        spans.append(60.0 * recipe.minutes)
+    whole = min(spans)
+    first = (recipe.validate_every or per_epoch) * step_s
+    return min(first, whole), whole
+
+
+def estimate_sentence(first_s: float, whole_s: float, *, measured: bool) -> str:
+    """Say how long it takes."""
+    about = "About" if measured else "Roughly"
+    return (
+        f"{about} {rounded(first_s)} to a first model, {rounded(whole_s)} at the most. "
+        "You can go on labelling, and even close napari."
+    )
+
+
+def rounded(seconds: float) -> str:
+    """Say an estimated time span, no finer than it is known."""
+    if seconds < 60:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    if seconds < 5400:
+        return f"{max(1, round(seconds / 60))} min"
+    return f"{round(seconds / 3600)} h"
+
+
+def score_words(score: HeldOutScore | None) -> str:
+    """Say how well a model agrees with the labels that it did not see."""
+    if score is None:
+        return "no labels were scored"
+    error = ""
+    if score.error_pm is not None:
+        error = f"; {score.error_pm:.0f} pm"
+    elif score.error_px is not None:
+        error = f"; {score.error_px:.2f} px"
+    if score.split == "none":
+        return (
+            f"agrees with the labels it was trained on {score.f1:.2f}{error} (too few to hold any "
+            "out: label more to know how good it is)"
+        )
+    few = ""
+    if score.n_atoms < 30:
+        few = f" (only {score.n_atoms} atoms: too few to be sure)"
+    return f"agrees with your held-out labels {score.f1:.2f}{error}{few}"
+
+
+def outcome_sentence(run: RunFolder) -> str:
+    """Say how a run ended: ``Done in 41 s: agrees with your held-out labels 0.97; 6 pm.``."""
+    status = run.status()
+    final = next((e for e in reversed(run.events()) if isinstance(e, Done | Stopped)), None)
+    if status == "done" and isinstance(final, Done):
+        return f"Done in {duration(final.elapsed_s)}: {score_words(final.score)}."
+    if status == "stopped" and isinstance(final, Stopped):
+        kept = "its best model is in use" if final.best else "it has no model yet"
+        return f"Stopped after {duration(final.elapsed_s)}; {kept}. Resume goes on from here."
+    if status == "failed":
+        return run.message() or "The training failed."
+    if status == "interrupted":
+        if run.can_resume:
+            return f"The training {run.path.name} was interrupted. Resume goes on from there."
+        return f"The training {run.path.name} was interrupted before it had anything to keep."
+    return ""
+
+
+def frame_words(project: Project, source_id: str, frame: int) -> str:
+    """Say what a frame brings: ``STO_PTO_0042 · 412 atoms · 2 regions``."""
+    record = project.record(source_id)
+    where = f", frame {frame + 1}" if record.n_frames > 1 else ""
+    atoms = project.count_atoms(source_id, frame)
+    complete = [r for r in project.regions(source_id, frame) if r.kind == "complete"]
+    held = sum(r.held_out for r in complete)
+    parts = [record.name + where, f"{atoms:,} atom{'s' * (atoms != 1)}"]
+    parts.append(f"{len(complete)} region{'s' * (len(complete) != 1)}")
+    if held:
+        parts.append(f"{held} held out")
+    return " · ".join(parts)
+
+
+def set_words(project: Project) -> str:
+    """Say what the training set holds: ``3 pairs · 412 atoms``."""
+    pairs = project.pairs
+    atoms = sum(project.count_atoms(p.source_id, p.frame) for p in pairs)
+    return f"{len(pairs)} pair{'s' * (len(pairs) != 1)} · {atoms:,} atom{'s' * (atoms != 1)}"
+
+
+def closing_sentence(name: str, remaining_s: float | None) -> str:
+    """Say at the end of napari that a training goes on."""
+    left = "" if remaining_s is None else f", about {rounded(remaining_s)} left"
+    return (
+        f"The training {name} goes on without the window{left}. Open the project again to see it "
+        "or to stop it."
+    )
