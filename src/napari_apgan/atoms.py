@@ -60,28 +60,12 @@ def conform(table: pd.DataFrame) -> pd.DataFrame:
             f"The atom table lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}: "
             "it needs at least element, x_px and y_px."
         )
-    out: dict[str, Any] = {}
-    for name, (kind, default) in COLUMNS.items():
-        if name not in table.columns:
-            out[name] = np.full(len(table), default, dtype=object if kind == "str" else kind)
-            continue
-        column = table[name]
-        try:
-            if kind == "str":
-                out[name] = (
-                    column.astype(object)
-                    .where(column.notna(), default)
-                    .astype(str)
-                    .to_numpy(object)
-                )
-            elif kind == "int64":
-                out[name] = pd.to_numeric(column).fillna(default).astype("int64").to_numpy()
-            else:
-                out[name] = pd.to_numeric(column).astype("float64").to_numpy()
-        except (ValueError, TypeError) as error:
-            raise UserError(
-                f"The column {name} of the atom table is not all numbers: {error}"
-            ) from error
+    out = {
+        name: _column(table[name], name)
+        if name in table.columns
+        else np.full(len(table), default, dtype=object if kind == "str" else kind)
+        for name, (kind, default) in COLUMNS.items()
+    }
     made = pd.DataFrame(
         {k: pd.Series(v, dtype="str" if COLUMNS[k][0] == "str" else None) for k, v in out.items()}
     )
@@ -91,6 +75,32 @@ def conform(table: pd.DataFrame) -> pd.DataFrame:
     if unnamed.any():
         made.loc[unnamed, "id"] = next_id(made) + np.arange(int(unnamed.sum()))
     return made
+
+
+def _column(column: pd.Series, name: str) -> NDArray[Any]:
+    """Return the values of a column in its type, absent ones replaced by the default."""
+    kind, default = COLUMNS[name]
+    values = column.to_numpy()
+    if kind != "str" and values.dtype == kind:
+        return values.copy()
+    values = column.to_numpy(dtype=object, copy=True)
+    values[pd.isna(values)] = default
+    try:
+        if kind == "str":
+            return np.array([str(v) for v in values], dtype=object)
+        numbers = np.asarray(pd.to_numeric(values))
+        if kind == "int64" and not _whole(numbers):
+            raise ValueError("whole numbers are needed")
+        return numbers.astype(kind)
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"The column {name} of the atom table is not all numbers: {error}"
+        ) from error
+
+
+def _whole(numbers: NDArray[Any]) -> bool:
+    floats = numbers.astype(np.float64)
+    return bool((np.isfinite(floats) & (np.trunc(floats) == floats)).all())
 
 
 def empty_atoms() -> pd.DataFrame:
