@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import NoReturn
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the helper until its stdin closes."""
     parser = argparse.ArgumentParser(
         prog="python -m napari_apgan.predict",
@@ -23,8 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     Server(sys.stdin.buffer, replies, abandon=lambda: os._exit(1)).serve()
     replies.close()
-    return 0
+    sys.stderr.flush()
+    # Nothing is left to do, and native threads (OpenMP, drivers of GPUs) may abort an interpreter
+    # that takes itself down around them.
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

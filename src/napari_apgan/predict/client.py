@@ -93,6 +93,11 @@ class Helper:
         """Exit status of the process; None while it runs."""
         return self._process.poll()
 
+    @property
+    def log(self) -> list[str]:
+        """The last lines that the helper, or a library in it, printed."""
+        return list(self._log)
+
     def send(self, request: Request) -> None:
         """Send a request.
 

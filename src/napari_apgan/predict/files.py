@@ -44,6 +44,11 @@ def safe_name(name: str) -> str:
     return cleaned or "image"
 
 
+def frame_name(frame: int) -> str:
+    """Return the name that the helper gives a frame's files, as a project does."""
+    return f"{frame:05d}"
+
+
 def prediction_files(folder: str | Path, name: str) -> PredictionFiles:
     """Return the paths of the prediction called `name`, whether they exist or not."""
     base = Path(folder) / safe_name(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,11 +21,13 @@ from napari_apgan.models.modelfile import Model
 from napari_apgan.models.networks import AtomNetwork, fold_batch_norm
 from napari_apgan.models.normalise import normalise
 
+from .batch import predict_files as predict_files
 from .prediction import Box, Cancelled, IsCancelled, Prediction, clip_box
 from .resample import maps_to_frame, network_box, network_scale, resample_frame
 from .tiles import SMALLEST_TILE, cut, halo_px, tile_side
 
-#: Atoms this far (px) outside a wanted box still enter the joint fit of those inside.
+#: Maps and atoms this far (px) outside a wanted box are computed too, so that atoms at its edge
+#: are read whole and fitted together with their neighbours.
 FIT_MARGIN = 32
 
 
@@ -106,19 +107,64 @@ def predict_maps(
     Cancelled
         When `cancelled` said so.
     """
-    said: list[str] = [] if notes is None else notes
+    wanted = clip_box(box, frame.shape) or (0, 0, frame.shape[1], frame.shape[0])
+    answer = _ask(
+        model, frame, wanted, device, tile, tta, progress, cancelled, [] if notes is None else notes
+    )
+    return answer.on_frame()
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Maps on the network's own pixels, and where these lie on the frame.
+
+    `maps` begins at the pixel `origin` (x, y) of the resampled frame, of which `factors` (y, x)
+    pixels make one of the frame; `box` is the part of the frame that was asked for.
+    """
+
+    maps: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    origin: tuple[int, int]
+    factors: tuple[float, float]
+    box: Box
+
+    @property
+    def resampled(self) -> bool:
+        return self.factors != (1.0, 1.0)
+
+    def on_frame(self) -> NDArray[np.float32]:
+        """Return the maps on the frame's pixels."""
+        if not self.resampled:
+            return self.maps
+        return maps_to_frame(self.maps, self.origin[::-1], self.box, self.factors)
+
+    def to_frame(self, xy: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Bring (N, 2) positions x, y on the maps to px of the frame."""
+        moved: NDArray[np.float64] = (xy + np.array(self.origin) + 0.5) / self.factors[::-1] - 0.5
+        return moved
+
+
+def _ask(
+    model: Model,
+    frame: Frame,
+    wanted: Box,
+    device: str,
+    tile: int | None,
+    tta: bool,
+    progress: Progress | None,
+    cancelled: IsCancelled | None,
+    notes: list[str],
+) -> _Answer:
+    """Resample and normalise the frame, and have the network answer for the wanted box."""
     scale, note = network_scale(frame.calibration, model.card.pixel_size_pm)
     if note:
-        said.append(note)
-    resampled = resample_frame(frame, scale)
-    factors = (resampled.shape[0] / frame.shape[0], resampled.shape[1] / frame.shape[1])
-    rows, cols = frame.shape
-    wanted = clip_box(box, frame.shape) or (0, 0, cols, rows)
-    resized = resampled is not frame
-    inner = network_box(wanted, factors, resampled.shape) if resized else wanted
+        notes.append(note)
+    seen = resample_frame(frame, scale)
+    factors = (seen.shape[0] / frame.shape[0], seen.shape[1] / frame.shape[1])
+    inner = wanted if seen is frame else network_box(wanted, factors, seen.shape)
     spec = model.card.network
     task = _Task(
-        image=_network_input(resampled, model.card.normalisation, spec.stride),
+        image=_network_input(seen, model.card.normalisation, spec.stride),
         box=inner,
         n_maps=len(model.card.elements),
         halo=halo_px(spec.receptive_field_px, spec.stride),
@@ -127,12 +173,11 @@ def predict_maps(
         progress=progress,
         cancelled=cancelled,
     )
-    maps = _with_fallbacks(model.network, task, choose_device(device), tile, said)
+    maps = _with_fallbacks(model.network, task, choose_device(device), tile, notes)
     if not np.isfinite(maps).all():
         raise UserError("The model answered with values that are not numbers: train it again.")
-    if not resized:
-        return maps
-    return maps_to_frame(maps, (inner[1], inner[0]), wanted, factors)
+    x0, y0, x1, y1 = inner
+    return _Answer(maps, seen.valid[y0:y1, x0:x1], (x0, y0), factors, wanted)
 
 
 def predict_frame(
@@ -168,38 +213,32 @@ def predict_frame(
     """
     notes = [frame.note] if frame.note else []
     wanted = clip_box(box, frame.shape)
-    radius = _radius_px(model, frame)
     rows, cols = frame.shape
     around = (0, 0, cols, rows)
     if wanted is not None:
-        margin = max(FIT_MARGIN, math.ceil(4 * max(radius.values())))
         around = (
-            max(wanted[0] - margin, 0),
-            max(wanted[1] - margin, 0),
-            min(wanted[2] + margin, cols),
-            min(wanted[3] + margin, rows),
+            max(wanted[0] - FIT_MARGIN, 0),
+            max(wanted[1] - FIT_MARGIN, 0),
+            min(wanted[2] + FIT_MARGIN, cols),
+            min(wanted[3] + FIT_MARGIN, rows),
         )
-    maps = predict_maps(
-        model,
-        frame,
-        device=device,
-        tile=tile,
-        tta=tta,
-        progress=progress,
-        cancelled=cancelled,
-        box=around,
-        notes=notes,
-    )
-    part = _part(frame, around)
+    answer = _ask(model, frame, around, device, tile, tta, progress, cancelled, notes)
     names = tuple(model.card.element_names)
-    level = model.card.threshold if threshold is None else threshold
-    atoms = find_atoms(maps, names, radius_px=radius, threshold=level, valid=part.valid)
+    # Positions are read on the network's own pixels, where the discs are what it learned to draw.
+    atoms = find_atoms(
+        answer.maps,
+        names,
+        radius_px=model.card.radius_px,
+        threshold=model.card.threshold if threshold is None else threshold,
+        valid=answer.valid,
+    )
+    atoms = _on_frame(atoms, answer, frame.shape)
     if refine and len(atoms):
         if cancelled is not None and cancelled():
             raise Cancelled
-        polarity = {e.name: e.polarity for e in model.card.elements}
-        atoms = refine_atoms(part, atoms, polarity=polarity)
-    atoms = _on_frame(atoms, frame, around, wanted)
+        atoms = _refined(frame, atoms, around, model)
+    atoms = _finish(atoms, frame, wanted)
+    maps = answer.on_frame()
     if wanted is not None:
         x0, y0 = wanted[0] - around[0], wanted[1] - around[1]
         maps = maps[:, y0 : y0 + wanted[3] - wanted[1], x0 : x0 + wanted[2] - wanted[0]]
@@ -208,39 +247,43 @@ def predict_frame(
     )
 
 
-def _radius_px(model: Model, frame: Frame) -> dict[str, float]:
-    """Radius of each element's discs in px of the frame."""
-    scale, _ = network_scale(frame.calibration, model.card.pixel_size_pm)
-    per_px = math.sqrt(scale[0] * scale[1])
-    return {name: radius / per_px for name, radius in model.card.radius_px.items()}
+def _on_frame(atoms: pd.DataFrame, answer: _Answer, shape: tuple[int, int]) -> pd.DataFrame:
+    """Bring atoms from the maps to the frame; resampled maps reach a little beyond it."""
+    atoms = atoms.copy()
+    xy = answer.to_frame(atoms[["x_map_px", "y_map_px"]].to_numpy(np.float64))
+    atoms[["x_map_px", "y_map_px"]] = xy
+    atoms[["x_px", "y_px"]] = xy
+    inside = ((xy >= -0.5) & (xy < np.array(shape[::-1]) - 0.5)).all(axis=1)
+    return atoms.iloc[np.flatnonzero(inside)].reset_index(drop=True)
 
 
-def _part(frame: Frame, box: Box) -> Frame:
-    """Cut a box out of a frame."""
+def _refined(frame: Frame, atoms: pd.DataFrame, box: Box, model: Model) -> pd.DataFrame:
+    """Refine atoms on the part of the raw frame that was predicted."""
     x0, y0, x1, y1 = box
-    if (x1 - x0, y1 - y0) == frame.shape[::-1]:
-        return frame
-    return Frame(
+    part = Frame(
         frame.data[y0:y1, x0:x1],
         frame.valid[y0:y1, x0:x1],
         frame.calibration,
         frame.name,
         frame.index,
     )
+    positions = ["x_px", "y_px", "x_map_px", "y_map_px"]
+    offset = np.array([x0, y0, x0, y0], dtype=np.float64)
+    moved = atoms.copy()
+    moved[positions] -= offset
+    polarity = {e.name: e.polarity for e in model.card.elements}
+    refined = refine_atoms(part, moved, polarity=polarity)
+    refined[positions] += offset
+    return refined
 
 
-def _on_frame(atoms: pd.DataFrame, frame: Frame, around: Box, wanted: Box | None) -> pd.DataFrame:
-    """Move atoms from the coordinates of a cut-out to the frame's, and keep those in the box."""
-    atoms = atoms.copy()
-    atoms["frame"] = frame.index
-    for x, y in (("x_px", "y_px"), ("x_map_px", "y_map_px")):
-        atoms[x] += around[0]
-        atoms[y] += around[1]
+def _finish(atoms: pd.DataFrame, frame: Frame, wanted: Box | None) -> pd.DataFrame:
+    """Keep the atoms of the box, number them, and give positions in pm."""
     if wanted is not None:
         xy = atoms[["x_map_px", "y_map_px"]].to_numpy(np.float64) + 0.5
         inside = ((xy >= wanted[:2]) & (xy < wanted[2:])).all(axis=1)
         atoms = atoms.iloc[np.flatnonzero(inside)].reset_index(drop=True)
-    atoms["id"] = np.arange(len(atoms))
+    atoms = atoms.assign(frame=frame.index, id=np.arange(len(atoms)))
     return with_calibration(atoms, frame.calibration)
 
 

@@ -36,7 +36,7 @@ class SourceRef(_Message):
     calibration : Calibration, optional
         Takes the place of what the file says.
     name : str
-        What the user calls it; names the result files. The file's own name by default.
+        What the user calls it, for messages; the file's own name by default.
     """
 
     path: str
@@ -61,7 +61,7 @@ class PredictRequest(_Message):
     box : (x0, y0, x1, y1), optional
         In px; only this part of each frame.
     out_dir : str
-        Folder for the result files.
+        Folder for the result files, named by frame: ``00007.atoms.csv``, ``00007.maps.tif``.
     maps, refine, tta : bool
         Whether to write the probability maps, to refine the positions on the raw image, and to
         average the answers over the eight flips and turns.

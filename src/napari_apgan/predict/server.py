@@ -22,7 +22,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.models.card import resolve_model
 from napari_apgan.models.modelfile import Model, load_model
 
-from .files import open_reference, write_prediction
+from .files import frame_name, open_reference, write_prediction
 from .inference import choose_device, predict_frame
 from .prediction import Cancelled
 from .protocol import (
@@ -190,7 +190,6 @@ class Server:
         model = self._models.get(path, str(choose_device(request.device)))
         source = open_reference(request.source)
         frames = range(source.n_frames) if request.frames is None else request.frames
-        name = request.source.name or source.name
         for position, index in enumerate(frames):
             self._check(request.id)
             frame_began = time.perf_counter()
@@ -205,8 +204,8 @@ class Server:
                 progress=self._progress(request.id, position, len(frames)),
                 cancelled=lambda: self._is_cancelled(request.id),
             )
-            label = name if source.n_frames == 1 else f"{name}_{index:05d}"
-            files = write_prediction(request.out_dir, label, prediction, maps=request.maps)
+            name = frame_name(index)
+            files = write_prediction(request.out_dir, name, prediction, maps=request.maps)
             self._send(
                 Result(
                     id=request.id,

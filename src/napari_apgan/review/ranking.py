@@ -83,6 +83,7 @@ class ReviewItem:
     def as_dict(self) -> dict[str, Any]:
         """Return the item as plain numbers, texts and lists, for JSON."""
         columns = ["id", "element", "x_px", "y_px", "probability", "flag"]
+        table = self.suspects[columns].astype(object)
         return {
             "source": self.source_id,
             "frame": self.frame,
@@ -91,7 +92,7 @@ class ReviewItem:
             "reasons": list(self.reasons),
             "n_atoms": self.n_atoms,
             "parts": {k: round(v, 4) for k, v in self.parts.items()},
-            "suspects": self.suspects[columns].to_dict("records"),
+            "suspects": table.where(table.notna(), None).to_dict("records"),
             "holes_px": np.round(self.holes, 2).tolist(),
         }
 
