@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 # Before napari is imported anywhere: its own settings must not leak into or out of the tests.
 os.environ.setdefault("QT_API", "pyqt6")
 os.environ.setdefault("PYTEST_QT_API", os.environ["QT_API"])
+os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="apgan-napari-")) / "settings.yaml")
 
 
 @pytest.fixture(autouse=True)

@@ -269,7 +269,7 @@ class Acts:
         if layer is None:
             return
         middle = layer.data_to_world((*(0.0,) * (layer.ndim - 2), y, x))
-        camera = self.viewer.camera
+        camera = self.viewer.scene.camera
         camera.center = (0.0, *middle[-2:])
         if extent_px:
             world = extent_px * abs(float(layer.scale[-1]))

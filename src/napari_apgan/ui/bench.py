@@ -424,7 +424,11 @@ class Bench(Acts):
         if xy is None or self.hand.tool != "atoms" or not self.inside_image(*xy):
             self.marks.hide_spot()
             return
-        reach = 9.0 / float(self.viewer.camera.zoom) / abs(float(self.scene.image_layer.scale[-1]))
+        reach = (
+            9.0
+            / float(self.viewer.scene.camera.zoom)
+            / abs(float(self.scene.image_layer.scale[-1]))
+        )
         key = self.atoms.near(*xy, reach)
         element = self.current_element()
         if key is not None:

@@ -62,7 +62,7 @@ class Mouse:
 
     def _reach(self, layer: Any) -> float:
         """Reach in px of the image: world size of a screen pixel over that of an image pixel."""
-        return REACH / float(self._viewer.camera.zoom) / abs(float(layer.scale[-1]))
+        return REACH / float(self._viewer.scene.camera.zoom) / abs(float(layer.scale[-1]))
 
     def _move(self, layer: Any, event: Any) -> None:
         if self._viewer.dims.ndisplay == 2:

@@ -174,7 +174,7 @@ class Scene:
 
     def show_scale_bar(self) -> None:
         """Turn napari's scale bar on."""
-        bar = self.viewer.scale_bar
+        bar = self.viewer.canvas.overlays.scale_bar
         bar.visible = True
 
 

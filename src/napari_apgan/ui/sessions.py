@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
+
+from qtpy.QtWidgets import QApplication
 
 from napari_apgan.project import Session
 
@@ -17,5 +20,18 @@ def session_of(viewer: Any) -> Session:
     """Return the session of a viewer, made when first asked for."""
     real = unwrapped(viewer)
     if real not in _sessions:
+        _close_on_quit()
         _sessions[real] = Session()
     return _sessions[real]
+
+
+@cache
+def _close_on_quit() -> None:
+    """Connect once: a connection for each session would keep it, and so its viewer, alive."""
+    QApplication.instance().aboutToQuit.connect(close_all)
+
+
+def close_all() -> None:
+    """Write every open project to its files; what napari does on quitting."""
+    for session in list(_sessions.values()):
+        session.close_project()

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from napari.settings import get_plugin_settings, get_settings
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
-from qtpy.QtGui import QKeyEvent, QKeySequence, QShowEvent
+from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtGui import QHideEvent, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (
     QApplication,
     QDialog,
     QFileDialog,
     QLabel,
     QLineEdit,
-    QMainWindow,
     QShortcut,
     QTabWidget,
     QVBoxLayout,
@@ -33,18 +32,9 @@ from .commands import PLUGIN
 from .header import CalibrationBar, Header, MessageArea
 from .label_tab import LabelTab
 from .project_menu import ProjectMenu, worth_offering
+from .review_tab import ReviewTab
 from .sessions import session_of
-
-try:
-    from .review_tab import ReviewTab
-    from .train_tab import TrainTab
-except ImportError:
-
-    class TrainTab(QWidget):
-        def __init__(self, a, b):
-            super().__init__()
-
-    ReviewTab = TrainTab
+from .train_tab import TrainTab
 
 TABS = ("label", "train", "review")
 
@@ -71,7 +61,6 @@ class Workbench(QWidget):
         self.tabs.setDocumentMode(True)
         self.projects = ProjectMenu(self, self.header.menu)
         self._keys_sheet: QDialog | None = None
-        self._window: QMainWindow | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(5)
@@ -131,7 +120,6 @@ class Workbench(QWidget):
         self._shortcut = QShortcut(QKeySequence("?"), self)
         self._shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
         self._shortcut.activated.connect(self.show_keys)
-        QApplication.instance().aboutToQuit.connect(session.close_project)
         self.destroyed.connect(bench.close)
 
     def _apply_settings(self) -> None:
@@ -315,25 +303,14 @@ class Workbench(QWidget):
         """Stop key releases as well."""
         event.accept()
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Find the window that holds the dock, to hear when it closes."""
-        super().showEvent(event)
-        window = self.parentWidget()
-        while window is not None and not isinstance(window, QMainWindow):
-            window = window.parentWidget()
-        if window is not None and window is not self._window:
-            self._window = window
-            window.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def hideEvent(self, event: QHideEvent) -> None:
         """Write the project to its files once napari's window has really closed."""
-        if watched is self._window and event.type() == QEvent.Type.Close:
-            session, window = self.session, self._window
-            QTimer.singleShot(0, lambda: _close_with(session, window))
-        return False
+        super().hideEvent(event)
+        session, window = self.session, self.window()
+        QTimer.singleShot(0, lambda: _close_with(session, window))
 
 
-def _close_with(session: Session, window: QMainWindow) -> None:
+def _close_with(session: Session, window: QWidget) -> None:
     """Close the project unless the user thought better of closing the window."""
     try:
         open_still = window.isVisible()

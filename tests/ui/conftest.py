@@ -1,0 +1,162 @@
+"""The real window, driven by real mouse and key events."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_apgan.elements import Element
+from napari_apgan.frames import Calibration
+from napari_apgan.ui.workbench import Workbench
+
+LEFT = Qt.MouseButton.LeftButton
+NONE = Qt.KeyboardModifier.NoModifier
+
+
+@pytest.fixture(autouse=True)
+def _no_process_left() -> Iterator[None]:
+    """Every process that a test started ends with it."""
+    yield
+    for child in psutil.Process().children(recursive=True):
+        child.terminate()
+    _, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=5)
+    for child in alive:
+        child.kill()
+
+
+def lattice_image(
+    shape: tuple[int, int] = (96, 128), spacing: int = 16
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a picture of Gaussian columns on a square lattice and their (N, 2) centres x, y."""
+    rng = np.random.default_rng(3)
+    yy, xx = np.mgrid[: shape[0], : shape[1]].astype(float)
+    ys, xs = np.meshgrid(
+        np.arange(spacing / 2 + 0.3, shape[0], spacing),
+        np.arange(spacing / 2 - 0.2, shape[1], spacing),
+        indexing="ij",
+    )
+    centres = np.column_stack([xs.ravel(), ys.ravel()])
+    image = sum(np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * 2.5**2)) for x, y in centres)
+    return (100 * image + rng.normal(0, 1.5, shape) + 20).astype(np.float32), centres
+
+
+class Canvas:
+    """A hand on the canvas of a workbench's viewer: positions are x, y in px of the image."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        self.workbench = workbench
+        window = workbench.window()
+        self.widget = next(
+            w
+            for w in QApplication.allWidgets()
+            if type(w).__name__ == "CanvasBackendDesktop" and w.window() is window
+        )
+
+    def at(self, x: float, y: float) -> QPoint:
+        viewer, layer = self.workbench.bench.viewer, self.workbench.image_layer
+        position = layer.data_to_world((*(0.0,) * (layer.ndim - 2), y, x))[-2:]
+        centre = viewer.scene.camera.center[-2:]
+        zoom = viewer.scene.camera.zoom
+        size = self.widget.size()
+        return QPoint(
+            round(size.width() / 2 + (position[1] - centre[1]) * zoom),
+            round(size.height() / 2 + (position[0] - centre[0]) * zoom),
+        )
+
+    def _send(self, kind: Any, point: QPoint, button: Any, buttons: Any, modifiers: Any) -> None:
+        where = QPointF(point)
+        event = QMouseEvent(
+            kind, where, QPointF(self.widget.mapToGlobal(point)), button, buttons, modifiers
+        )
+        QApplication.sendEvent(self.widget, event)
+        QApplication.processEvents()
+
+    def move(self, x: float, y: float, *, held: bool = False, modifiers: Any = NONE) -> None:
+        buttons = LEFT if held else Qt.MouseButton.NoButton
+        no = Qt.MouseButton.NoButton
+        self._send(QEvent.Type.MouseMove, self.at(x, y), no, buttons, modifiers)
+
+    def press(self, x: float, y: float, modifiers: Any = NONE) -> None:
+        self._send(QEvent.Type.MouseButtonPress, self.at(x, y), LEFT, LEFT, modifiers)
+
+    def release(self, x: float, y: float, modifiers: Any = NONE) -> None:
+        none = Qt.MouseButton.NoButton
+        self._send(QEvent.Type.MouseButtonRelease, self.at(x, y), LEFT, none, modifiers)
+
+    def click(self, x: float, y: float, modifiers: Any = NONE) -> None:
+        self.move(x, y, modifiers=modifiers)
+        self.press(x, y, modifiers)
+        self.release(x, y, modifiers)
+
+    def drag(
+        self, start: tuple[float, float], end: tuple[float, float], modifiers: Any = NONE
+    ) -> None:
+        # The camera may pan meanwhile: the way is fixed on the screen before it starts.
+        none = Qt.MouseButton.NoButton
+        first, last = self.at(*start), self.at(*end)
+        self._send(QEvent.Type.MouseMove, first, none, none, modifiers)
+        self._send(QEvent.Type.MouseButtonPress, first, LEFT, LEFT, modifiers)
+        for part in (0.25, 0.6, 1.0):
+            point = first + (last - first) * part
+            self._send(QEvent.Type.MouseMove, point, none, LEFT, modifiers)
+        self._send(QEvent.Type.MouseButtonRelease, last, LEFT, none, modifiers)
+
+    def key(self, key: Any, modifiers: Any = NONE) -> None:
+        QTest.keyClick(self.widget, key, modifiers)
+        QApplication.processEvents()
+
+
+@pytest.fixture
+def open_workbench(make_napari_viewer_proxy, qtbot) -> Iterator[Callable[..., Workbench]]:
+    """Open a window with the workbench docked, as the Plugins menu does."""
+    opened: list[Workbench] = []
+
+    def factory(image: Any = None, pixel_pm: float | None = 20.0, **keywords: Any) -> Workbench:
+        viewer = make_napari_viewer_proxy(show=True)
+        if image is not None:
+            viewer.add_image(image, name="picture", **keywords)
+        _, workbench = viewer.window.add_plugin_dock_widget("napari-apgan", "Atom workbench")
+        opened.append(workbench)
+        if image is not None and pixel_pm:
+            workbench.session.set_calibration(Calibration.from_pixel_size(pixel_pm, origin="user"))
+        viewer.reset_view()
+        qtbot.wait(1)
+        return workbench
+
+    yield factory
+    for workbench in opened:
+        workbench.session.close_project()
+    opened.clear()
+    gc.collect()
+
+
+@pytest.fixture
+def bench(open_workbench: Callable[..., Workbench]) -> Workbench:
+    """A workbench on a picture of a square lattice, with the elements Pb and Ti."""
+    image, _ = lattice_image()
+    workbench = open_workbench(image)
+    workbench.bench.add_element(Element(name="Pb", color="#FF00FF"))
+    workbench.bench.add_element(Element(name="Ti", color="#FFFF00"))
+    workbench.session.element = "Pb"
+    workbench.messages.clear()
+    return workbench
+
+
+@pytest.fixture
+def canvas(bench: Workbench) -> Canvas:
+    return Canvas(bench)
+
+
+@pytest.fixture
+def centres() -> np.ndarray:
+    """Centres x, y of the lattice's columns, row by row."""
+    return lattice_image()[1]
