@@ -6,11 +6,10 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from .elements import PaletteName
 
 
 def data_home() -> Path:
@@ -57,7 +56,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
 
-    palette: PaletteName = "safe"
+    palette: Literal["safe", "paper"] = "safe"
     device: str = "auto"
     preset: str = "fast"
     recent_projects: list[str] = Field(default_factory=list)
