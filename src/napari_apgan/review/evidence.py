@@ -16,7 +16,7 @@ from napari_apgan.models.normalise import normalise
 from napari_apgan.predict.prediction import Box, Prediction
 from napari_apgan.predict.resample import network_scale, resample_frame
 
-from .features import frame_features, unfamiliarity
+from .features import frame_features, structured_contrast, unfamiliarity
 from .lattice import close_pairs, holes, nearest_distance
 from .reference import Reference, brightness_at
 
@@ -56,7 +56,7 @@ class Evidence:
         Distance of the block around each pixel to the training blocks, about 1 where familiar;
         within the box; 0 without a reference.
     contrast : (Y, X) float32 array
-        The blocks' standard deviation over that of the training blocks, likewise.
+        The blocks' contrast without white noise, over that of the training blocks, likewise.
     valid : (Y, X) bool array
         Within the box.
     enlarged : float
@@ -250,14 +250,16 @@ def _familiarity(
     if reference is not None and reference.n_blocks:
         features, where = frame_features(seen)
         mean, std = np.array(reference.feature_mean), np.array(reference.feature_std)
-        column = reference.feature_names.index("contrast")
+        structure = structured_contrast(features) / max(
+            float(structured_contrast(mean[None])[0]), 1e-6
+        )
         if len(features):
             distance = unfamiliarity(features, mean, std)
-            for (rows, cols), d, one in zip(where, distance, features, strict=True):
+            for (rows, cols), d, c in zip(where, distance, structure, strict=True):
                 native = tuple(
                     slice(round(s.start * n / m), round(s.stop * n / m))
                     for s, n, m in zip((rows, cols), shape, seen.shape, strict=True)
                 )
                 unfamiliar[native] = d
-                contrast[native] = one[column] / max(mean[column], 1e-6)
+                contrast[native] = c
     return unfamiliar[y0:y1, x0:x1], contrast[y0:y1, x0:x1]

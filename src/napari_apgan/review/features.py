@@ -61,7 +61,7 @@ def block_features(image: NDArray[np.floating], valid: NDArray[np.bool_]) -> Flo
     -------
     (len(FEATURES),) array or None
         Logarithm of the share of the power in each ring of spatial frequency (up to Nyquist),
-        standard deviation, skewness, excess kurtosis (of the logarithm's kind: compressed), and
+        standard deviation, skewness, logarithm of the kurtosis, and
         the correlation of neighbours along x and y. None when fewer than a fifth of the pixels
         are measured, or the block is too small.
     """
@@ -145,3 +145,15 @@ def unfamiliarity(features: Floats, mean: Floats, std: Floats) -> Floats:
     z = np.abs(features - mean) / np.hypot(std, FLOOR)
     distance: Floats = np.sqrt(np.mean(np.minimum(z, LARGEST_Z) ** 2, axis=-1))
     return distance
+
+
+def structured_contrast(features: Floats) -> Floats:
+    """Return the standard deviation of each block less what white noise adds to it.
+
+    Neighbouring pixels share structure but not white noise, so their correlation is the share of
+    the variance that is structure.
+    """
+    column = {name: k for k, name in enumerate(FEATURES)}
+    shared = 0.5 * (features[:, column["grain_x"]] + features[:, column["grain_y"]])
+    contrast: Floats = features[:, column["contrast"]] * np.sqrt(np.maximum(shared, 0.0))
+    return contrast

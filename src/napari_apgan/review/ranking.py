@@ -22,8 +22,9 @@ Floats = NDArray[np.float64]
 
 #: Side in px of the regions that a frame is cut into.
 REGION_PX = 256
-#: Contributions below this are no reason worth a sentence.
-WORTH_SAYING = 0.01
+#: Contributions below this are no reason worth a sentence; what can be counted is always said.
+WORTH_SAYING = 0.02
+COUNTED = ("close", "holes", "alone", "doubtful", "brightness")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,9 @@ def _judge(
     score = 1.0 - float(np.prod([1.0 - p for p in parts.values()]))
     said = _sentences(view, reference)
     order = sorted(parts, key=lambda k: -parts[k])
-    reasons = tuple(said[k] for k in order if said.get(k) and parts[k] >= WORTH_SAYING)
+    reasons = tuple(
+        said[k] for k in order if k in said and (k in COUNTED or parts[k] >= WORTH_SAYING)
+    )
     suspect = view.too_close | view.alone | view.doubtful | view.wrong
     return ReviewItem(
         source_id=item.source_id,
