@@ -18,6 +18,9 @@ from .augment import augment
 from .crops import TrainingFrame, choose_placement, cut_crop, make_training_frame
 from .split import Split
 
+#: Crops are not made smaller than this for the sake of small labelled regions (px).
+SMALLEST_SIDE = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -82,9 +85,8 @@ class Dataset:
                 "Nothing is left to train on: the complete regions hold no measured pixel outside "
                 "what is kept for validation."
             )
-        largest: int = max(max(f.image.shape) for f in self._frames)
         #: Side of the crops in px, a multiple of 8.
-        self.side: int = 8 * math.ceil(min(recipe.crop_px, largest) / 8)
+        self.side: int = _crop_side(self._frames, recipe.crop_px)
         area = np.array([f.learn.sum() for f in self._frames], dtype=np.float64)
         self._chance = area / area.sum()
         #: Crops that would cover the labelled area once.
@@ -118,3 +120,16 @@ class Dataset:
             torch.from_numpy(target),
             torch.from_numpy(mask),
         )
+
+
+def _crop_side(frames: Sequence[TrainingFrame], wanted_px: int) -> int:
+    """Return the side of the crops: as wanted, but not far beyond the frames or their labels.
+
+    Around a small labelled box a large crop would be mostly work without a lesson.
+    """
+    whole, labelled = 0, 0
+    for frame in frames:
+        whole = max(whole, *frame.image.shape)
+        for axis in (0, 1):
+            labelled = max(labelled, int(np.ptp(np.flatnonzero(frame.learn.any(axis=axis)))) + 1)
+    return 8 * math.ceil(min(wanted_px, whole, max(SMALLEST_SIDE, 1.5 * labelled)) / 8)

@@ -69,7 +69,7 @@ class Training:
         self.run_file = run = RunFile.read(run_dir)
         self.recipe = run.preset.recipe
         self.device = choose_device(run.settings.device)
-        threads = run.settings.threads or os.cpu_count() or 1
+        threads = run.settings.threads or _usable_cores()
         torch.set_num_threads(threads)
         torch.manual_seed(run.settings.seed)
         self.pairs, self.split = _read_split(run_dir, run)
@@ -329,6 +329,13 @@ class Training:
             if tired
             else "The training is done.",
         )
+
+
+def _usable_cores() -> int:
+    """Count the cores this process may use; a cluster or container may lend only some."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def is_out_of_memory(error: BaseException) -> bool:
