@@ -94,13 +94,16 @@ def test_a_damaged_file_is_a_source_or_a_sentence(
         assert refused
 
 
-def test_random_bytes_under_every_suffix_are_refused(tmp_path: Path) -> None:
+def test_random_bytes_under_every_suffix_are_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     rng = np.random.default_rng(7)
     for suffix in sorted(READABLE):
         path = tmp_path / f"noise{suffix}"
         path.write_bytes(rng.integers(0, 256, 3000, dtype=np.uint8).tobytes())
         with pytest.raises(UserError, match="noise"):
             open_source(path)
+    assert "".join(capfd.readouterr()) == ""  # the sentence is all that a user sees
 
 
 def test_a_damaged_table_is_a_table_or_a_sentence(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_folders_that_are_no_pairs_are_refused(tmp_path: Path) -> None:
 def test_a_broken_json_is_one_sentence(text: str, tmp_path: Path) -> None:
     write_pairs([some_pair()], tmp_path)
     (tmp_path / "one.json").write_text(text)
-    with pytest.raises(UserError, match=r"one\.json|pixel size") as caught:
+    with pytest.raises(UserError, match=r"one\.json") as caught:
         read_pairs(tmp_path)
     assert "\n" not in str(caught.value)
 

@@ -72,6 +72,13 @@ def test_a_file_is_replaced_whole_and_leaves_nothing_behind(tmp_path: Path) -> N
     assert len(read_atoms(path)) == 0
 
 
+def test_one_atom_stays_one_line_whatever_its_flag_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    write_atoms(make_atoms([[1, 2]], "Pb", flag="two\nlines"), path)
+    assert len(path.read_text().splitlines()) == 2
+    assert read_atoms(path)["flag"].to_list() == ["two lines"]
+
+
 def test_a_refused_write_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.csv").mkdir()
     with pytest.raises(UserError, match="could not be written"):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
+import logging
 import subprocess
 import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +26,20 @@ PROBE_SECONDS = 30.0
 _lock = threading.RLock()
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the readers from printing what they make of a file: the user gets our sentence."""
+    loggers = [logging.getLogger(name) for name in ("tifffile", "rsciio")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def guarded(path: Path, work: Callable[[], T]) -> T:
     """Run `work`, which reads `path`, and turn any failure into one sentence.
 
@@ -35,7 +51,7 @@ def guarded(path: Path, work: Callable[[], T]) -> T:
     UserError
         When `work` fails in any way.
     """
-    with _lock, warnings.catch_warnings():
+    with _lock, warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         try:
             return work()

@@ -170,7 +170,10 @@ def _read_pair(
     name: str, image: Path, table: Path, missing: Missing, calibration: Calibration | None
 ) -> Pair:
     about = _read_json(image.with_name(f"{name}.json"))
-    chosen = calibration or (about.calibration() if about else None)
+    try:
+        chosen = calibration or (about.calibration() if about else None)
+    except UserError as error:
+        raise UserError(f"{name}.json: {error}") from error
     if missing == "auto" and about is not None and about.missing is not None:
         missing = about.missing
     source = open_source(image, missing=missing, calibration=chosen)

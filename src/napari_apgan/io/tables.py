@@ -147,7 +147,7 @@ def _says_something(table: pd.DataFrame, name: str) -> bool:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return "" if np.isnan(value) else repr(value)
-    return str(value)
+    return str(value).replace("\r", " ").replace("\n", " ")  # one atom stays one line
 
 
 def _lines(path: Path) -> list[str]:
