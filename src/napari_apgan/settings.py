@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import time
@@ -24,6 +25,21 @@ def data_home() -> Path:
     return home
 
 
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut; Windows does so by itself."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems cannot sync a folder; the files themselves are synced.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file so that a crash leaves either the old or the new one, never a part.
 
@@ -42,6 +58,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         for attempt in range(21):
             try:
                 temporary.replace(path)
+                sync_folder(path.parent)
                 return
             except PermissionError:
                 if attempt == 20:

@@ -114,7 +114,7 @@ def run(folder: Path, actions: list[tuple[str, int, int]]) -> tuple[Project, lis
 
 
 relaxed = settings(
-    max_examples=30,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

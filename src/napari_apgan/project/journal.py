@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Literal
 
 from napari_apgan.errors import UserError
+from napari_apgan.settings import sync_folder
 
 from .edits import EDIT, Edit
 
@@ -138,6 +139,7 @@ class JournalWriter:
         try:
             self._file.truncate(length)
             self._file.seek(length)
+            sync_folder(path.parent)
         except OSError:
             self._file.close()
             raise

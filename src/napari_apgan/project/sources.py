@@ -171,10 +171,13 @@ def _store(stack: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with tifffile.TiffWriter(temporary, bigtiff=True) as tif:
-            for index in range(int(stack.shape[0])):
-                page = np.ascontiguousarray(np.asarray(stack[index]), dtype=written)
-                tif.write(page, photometric="minisblack", contiguous=False, metadata=None)
+        with open(temporary, "wb") as file:
+            with tifffile.TiffWriter(file, bigtiff=True) as tif:
+                for index in range(int(stack.shape[0])):
+                    page = np.ascontiguousarray(np.asarray(stack[index]), dtype=written)
+                    tif.write(page, photometric="minisblack", contiguous=False, metadata=None)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise UserError(
