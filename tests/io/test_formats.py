@@ -184,6 +184,52 @@ def test_tiff_series_are_lazy_and_in_order(contiguous: bool, tmp_path: Path) -> 
         source.frame(1)
 
 
+@pytest.mark.parametrize("layout", ["contiguous", "compressed", "planar"])
+def test_a_series_in_colours_is_lazy_luminance(layout: str, tmp_path: Path) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (3, 24, 40, 3), dtype=np.uint8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        np.moveaxis(rgb, -1, 1) if layout == "planar" else rgb,
+        photometric="rgb",
+        planarconfig="separate" if layout == "planar" else "contig",
+        compression="zlib" if layout == "compressed" else None,
+    )
+    source = open_source(path)
+    assert (source.n_frames, source.shape) == (3, (24, 40))
+    for index in range(3):
+        expected = rgb[index] @ np.array([0.2126, 0.7152, 0.0722])
+        np.testing.assert_allclose(source.frame(index).data, expected, rtol=1e-5)
+
+
+def test_channels_and_time_are_frames_in_their_order(tmp_path: Path) -> None:
+    stack = np.arange(2 * 3 * 24 * 40, dtype=np.uint16).reshape(2, 3, 24, 40)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "TCYX"})
+    source = open_source(path)
+    assert source.n_frames == 6
+    np.testing.assert_array_equal(source.frame(4).data, stack[1, 1])
+
+
+def test_images_of_several_sizes_in_one_tiff_have_names(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(RAMP[:9, :9])
+        writer.write(RAMP)
+    assert open_source(path).shape == (24, 40)
+    assert [s.dataset for s in list_sources(path)] == ["series 0", "series 1"]
+    assert open_source(path, dataset="series 0").shape == (9, 9)
+
+
+def test_the_tags_of_fei_microscopes_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    text = "[Scan]\r\nPixelWidth=2e-11\r\nPixelHeight=2.5e-11\r\n"
+    tifffile.imwrite(path, RAMP, extratags=[(34682, "s", 0, text, False)], metadata=None)
+    calibration = open_source(path).calibration
+    assert (calibration.y_pm, calibration.x_pm) == pytest.approx((25, 20))
+    assert "FEI tags" in calibration.note
+
+
 def test_the_frame_axis_may_be_first_or_last(tmp_path: Path) -> None:
     first = np.random.default_rng(0).normal(size=(5, 24, 40))
     path = tmp_path / "a.npz"

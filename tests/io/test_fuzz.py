@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,15 @@ FILES = (
     "misc/REBCO-ROI_raw.dm3",
 )
 HDF5 = (".emd", ".hspy", ".hdf5")  # each costs a process, so fewer of them
+
+
+@pytest.fixture(autouse=True)
+def frozen_heap() -> Iterator[None]:
+    """Keep what was there before out of the many collections of garbage: they are slow else."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def damage(data: bytes, rng: np.random.Generator) -> bytes:
@@ -67,7 +77,7 @@ def opened(path: Path) -> Source | UserError:
 def test_a_damaged_file_is_a_source_or_a_sentence(
     name: str, real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_guard, "PROBE_SECONDS", 6.0)  # some of these make HDF5 loop for ever
+    monkeypatch.setattr(_guard, "PROBE_SECONDS", 4.0)  # some of these make HDF5 loop for ever
     original = (real_data / name).read_bytes()
     rng = np.random.default_rng(FILES.index(name))
     refused = 0

@@ -97,6 +97,8 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> None:
             check=False,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
+    except OSError:  # no process can be started here: the file must do without the trial
+        return
     except subprocess.TimeoutExpired:
         reason = "the HDF5 library hangs on it"
     else:
