@@ -13,9 +13,9 @@ FAST = Preset(
     ),
     network=NetworkSpec(
         kind="fast",
-        options={"channels": 32, "dilations": (1, 2, 4, 8, 1, 2, 4, 8), "out_features": 8},
-        receptive_field_px=169,
-        stride=2,
+        options={"channels": 24, "dilations": (1, 2, 4, 8, 1, 2, 4, 8), "out_features": 8},
+        receptive_field_px=249,
+        stride=4,
     ),
     recipe=Recipe(
         steps=1200,
