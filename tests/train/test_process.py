@@ -61,6 +61,7 @@ def test_a_run_is_launched_killed_resumed_found_again_and_stopped(
     assert other.folder.best_model is not None
     assert read_card(run_dir).score is not None
     assert other.folder.can_resume
+    assert not other.folder.stop_requested
     assert not other.folder.log_tail()
 
 

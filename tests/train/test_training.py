@@ -129,6 +129,7 @@ def test_training_finds_the_atoms_and_the_card_says_how_well(
     assert card.score is not None
     assert card.score.f1 > 0.9
     assert card.score.split == "blocks"
+    assert card.score.element_f1.keys() == {"Pb", "Ti"}
     assert card.score.error_pm == pytest.approx(20 * card.score.error_px)
     assert 0.1 <= card.threshold <= 0.9
     assert card.run_id == "r"
@@ -206,7 +207,9 @@ def test_a_retraining_starts_from_the_earlier_model_and_never_ends_below_it(
         init=str(tmp_path / "first"),
         recipe={"rate": 1e-12, "weight_decay": 0.0},
     )
+    (tmp_path / "first").rename(tmp_path / "moved")  # the run has its own copy
     train(tmp_path / "warm")
+    (tmp_path / "moved").rename(tmp_path / "first")
     first, warm = read_card(tmp_path / "first"), read_card(tmp_path / "warm")
     assert first.score is not None
     assert warm.score is not None

@@ -36,6 +36,8 @@ class HeldOutScore(BaseModel):
     tolerance_px : float
     n_atoms : int
         Labelled atoms scored.
+    element_f1 : mapping
+        F1 of each element that has a labelled atom among them.
     split : str
         How they were held out: ``regions``, ``frames``, ``blocks``, ``folder``, or ``none`` when
         there were too few labels and the training labels themselves were scored.
@@ -50,6 +52,7 @@ class HeldOutScore(BaseModel):
     error_pm: float | None = None
     tolerance_px: float
     n_atoms: int
+    element_f1: dict[str, float] = Field(default_factory=dict)
     split: Literal["regions", "frames", "blocks", "folder", "none"]
 
 

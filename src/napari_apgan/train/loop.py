@@ -23,7 +23,7 @@ from .checkpoint import Progress, load_checkpoint, restore, save_checkpoint, sna
 from .dataset import Batch, Dataset
 from .events import Checkpoint, Done, EventLog, Note, Started, Stopped, Validated
 from .preview import Previewer
-from .runfile import BEST_FILE, CHECKPOINT_FILE, PAIRS_FOLDER, VALIDATION_FOLDER, RunFile
+from .runfile import BEST_FILE, CHECKPOINT_FILE, INIT_FILE, PAIRS_FOLDER, VALIDATION_FOLDER, RunFile
 from .split import Split, atoms_in, split_folder, split_pairs
 from .steps import Learner, NotFiniteError
 from .validate import validate
@@ -131,7 +131,7 @@ class Training:
     # -- beginning ---------------------------------------------------------------------------
 
     def _warm_start(self) -> None:
-        earlier = load_model(self.run_file.settings.init)
+        earlier = load_model(self.run_dir / INIT_FILE)
         new = copy_weights(self.learner.network, self.run_file.element_names, earlier)
         self.learner.restart_average()
         if new:

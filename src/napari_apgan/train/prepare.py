@@ -16,11 +16,12 @@ from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
 from napari_apgan.io.pairs import Pair, write_pairs
 from napari_apgan.maps import default_radius_px
-from napari_apgan.models.card import ModelCard, read_card
+from napari_apgan.models.card import ModelCard, read_card, resolve_model
 from napari_apgan.predict.resample import LARGEST_RATIO, SAME_SIZE, resample_frame
 from napari_apgan.regions import learn_mask
+from napari_apgan.settings import write_atomically
 
-from .runfile import PAIRS_FOLDER, RUN_FILE, VALIDATION_FOLDER, PairRecord, RunFile
+from .runfile import INIT_FILE, PAIRS_FOLDER, RUN_FILE, VALIDATION_FOLDER, PairRecord, RunFile
 from .settings import RunSettings
 from .split import atoms_in
 
@@ -105,6 +106,9 @@ def prepare_run(
         write_pairs(training, run_dir / PAIRS_FOLDER)
         if held_pairs:
             write_pairs(held_pairs, run_dir / VALIDATION_FOLDER)
+        if card is not None:
+            # The earlier model may be moved or retrained before this run begins.
+            write_atomically(run_dir / INIT_FILE, resolve_model(settings.init).read_bytes())
         run = run.model_copy(update={"dataset_hash": dataset_hash(run_dir)})
         run.write(run_dir)
     except OSError as error:

@@ -53,6 +53,8 @@ def run_trainer(run_dir: Path, *, resume: bool = False) -> int:
         log = EventLog(run_dir / EVENTS_FILE)
         with _heartbeat(log):
             code = _train(run_dir, log, resume=resume)
+        # The request was for this training, not for the one that resumes it.
+        (run_dir / STOP_FILE).unlink(missing_ok=True)
         log.close()
     return code
 

@@ -25,6 +25,7 @@ LOG_FILE = "trainer.log"
 BEST_FILE = BEST
 CHECKPOINT_FILE = "checkpoint.safetensors"
 PREVIEW_FILE = "preview.npy"
+INIT_FILE = "init.safetensors"
 PAIRS_FOLDER = "pairs"
 VALIDATION_FOLDER = "validation"
 

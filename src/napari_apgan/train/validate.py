@@ -131,31 +131,36 @@ def _score(
     split: Split,
 ) -> HeldOutScore:
     """Count over all frames; a match counts where its labelled atom lies inside the mask."""
-    true = predicted = matched = 0
+    # Rows: elements; columns: labelled, predicted, matched.
+    counts = np.zeros((len(names), 3), dtype=np.int64)
     errors: list[NDArray[np.float64]] = []
     for read in reads:
         found = read.found[read.found["probability"] >= threshold]
-        for name in names:
+        for k, name in enumerate(names):
             a = positions(found[found["element"] == name])
             b = positions(read.atoms[read.atoms["element"] == name])
             i, j = match(a, b, tolerance_px)
             b_counts, a_counts = atoms_in(b, read.mask), atoms_in(a, read.mask)
             a_counts[i] = b_counts[j]
             kept = b_counts[j]
-            true += int(b_counts.sum())
-            predicted += int(a_counts.sum())
-            matched += int(kept.sum())
+            counts[k] += b_counts.sum(), a_counts.sum(), kept.sum()
             errors.append(np.hypot(*(a[i] - b[j])[kept].T))
+    true, predicted, matched = counts.sum(axis=0).tolist()
     error = np.concatenate(errors) if errors else np.empty(0)
     rms = float(np.sqrt(np.mean(error**2))) if len(error) else None
     precision, recall = matched / max(predicted, 1), matched / max(true, 1)
     return HeldOutScore(
-        f1=2 * matched / max(true + predicted, 1),
+        f1=_f1(true, predicted, matched),
         precision=precision,
         recall=recall,
         error_px=rms,
         error_pm=None if rms is None or card.pixel_size_pm is None else rms * card.pixel_size_pm,
         tolerance_px=tolerance_px,
         n_atoms=true,
+        element_f1={n: _f1(*c) for n, c in zip(names, counts.tolist(), strict=True) if c[0]},
         split=split.kind,
     )
+
+
+def _f1(true: int, predicted: int, matched: int) -> float:
+    return 2 * matched / max(true + predicted, 1)
