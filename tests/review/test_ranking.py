@@ -109,7 +109,7 @@ def test_every_kind_of_failure_is_seen(good, reference, kind):
 def test_reasons_name_what_was_done(good, reference):
     said = {
         "missed": "in the lattice",
-        "faint": "half-bright",
+        "faint": "too faint to count",
         "wrong element": "element disagrees with intensity",
         "doubled": "too close",
     }

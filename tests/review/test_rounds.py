@@ -20,7 +20,7 @@ def atoms(xy: np.ndarray, **columns: object) -> pd.DataFrame:
 
 
 def test_a_shift_is_measured_in_px_and_pm():
-    change = compare_rounds(atoms(GRID), atoms(GRID + (0.3, 0.4)), calibration=SCALE)
+    change = compare_rounds(atoms(GRID), atoms(GRID + np.array([0.3, 0.4])), calibration=SCALE)
     assert change.n_matched == 100
     assert change.n_appeared == change.n_vanished == change.n_relabelled == 0
     assert change.moved_px == pytest.approx(0.5)
@@ -40,13 +40,13 @@ def test_what_came_went_and_changed_its_element_is_counted():
 
 
 def test_positions_that_hardly_move_are_stable():
-    change = compare_rounds(atoms(GRID), atoms(GRID + (0.1, 0.0)))
+    change = compare_rounds(atoms(GRID), atoms(GRID + np.array([0.1, 0.0])))
     assert change.stable
     assert change.sentence == STABLE_SENTENCE == "Positions are stable. You can stop."
 
 
 def test_movement_within_the_standard_error_is_stable():
-    moved = GRID + (0.4, 0.0)
+    moved = GRID + np.array([0.4, 0.0])
     unsure = atoms(moved, sigma_x_pm=15.0, sigma_y_pm=15.0)
     assert compare_rounds(atoms(GRID), unsure, calibration=SCALE).stable
     sure = atoms(moved, sigma_x_pm=3.0, sigma_y_pm=3.0)

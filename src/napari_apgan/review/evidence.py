@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.ndimage import center_of_mass, label
 
 from napari_apgan.atoms import positions
 from napari_apgan.frames import Frame
@@ -50,6 +51,8 @@ class Evidence:
     mismatch, drawn : (C, Y, X) float32 array
         Absolute difference between the maps and the discs of the atoms found, and the larger of
         the two; within the box. Empty when the prediction has no maps.
+    faint : (F, 2) array
+        x, y in px of discs on the maps that are too faint, or too torn, to have given an atom.
     undecided : (Y, X) bool array
         Half-bright pixels of the maps that no atom's rim explains; within the box.
     unfamiliar : (Y, X) float32 array
@@ -72,6 +75,7 @@ class Evidence:
     holes: Floats
     mismatch: NDArray[np.float32]
     drawn: NDArray[np.float32]
+    faint: Floats
     undecided: Bools
     unfamiliar: NDArray[np.float32]
     contrast: NDArray[np.float32]
@@ -113,7 +117,7 @@ def gather(frame: Frame, prediction: Prediction, reference: Reference | None) ->
         (wrong, WRONG_BRIGHTNESS),
     ):
         _add_flag(atoms, mask, flag)
-    mismatch, larger, undecided = _compare_maps(prediction, box, reference, enlarged)
+    mismatch, larger, faint, undecided = _compare_maps(prediction, box, reference, enlarged)
     unfamiliar, contrast = _familiarity(seen, frame.shape, box, reference)
     x0, y0, x1, y1 = box
     return Evidence(
@@ -126,6 +130,7 @@ def gather(frame: Frame, prediction: Prediction, reference: Reference | None) ->
         holes=_holes(frame, xy, kinds, box),
         mismatch=mismatch,
         drawn=larger,
+        faint=faint,
         undecided=undecided,
         unfamiliar=unfamiliar,
         contrast=contrast,
@@ -209,26 +214,43 @@ def _holes(frame: Frame, xy: Floats, kinds: NDArray[np.object_], box: Box) -> Fl
 
 def _compare_maps(
     prediction: Prediction, box: Box, reference: Reference | None, enlarged: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32], Bools]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], Floats, Bools]:
     """Set the maps against discs drawn at the atoms that were found in them."""
     x0, y0, x1, y1 = box
     shape = (y1 - y0, x1 - x0)
     if prediction.maps.shape[1:] != shape:
         empty = np.zeros((0, *shape), dtype=np.float32)
-        return empty, empty, np.zeros(shape, dtype=bool)
+        return empty, empty, np.empty((0, 2)), np.zeros(shape, dtype=bool)
     atoms = prediction.atoms
     xy = atoms[["x_map_px", "y_map_px"]].to_numpy(np.float64)
     xy = np.where(np.isfinite(xy), xy, positions(atoms)) - (x0, y0)
     kinds = atoms["element"].to_numpy(object)
     drawn = np.zeros_like(prediction.maps)
+    claimed = np.zeros(shape, dtype=bool)
+    smallest = np.inf
     for channel, name in enumerate(prediction.elements):
         mine = xy[kinds == name]
         radius = _radius(prediction.maps[channel], len(mine), name, reference, enlarged)
+        smallest = min(smallest, radius)
         if len(mine):
             drawn[channel] = draw_discs(mine, radius, shape)
+            claimed |= draw_discs(mine, radius + 1.5, shape) > 0
     mismatch = np.abs(prediction.maps - drawn)
     half = (prediction.maps > 0.25) & (prediction.maps < 0.75) & (mismatch > 0.25)
-    return mismatch, np.maximum(prediction.maps, drawn), half.any(axis=0)
+    free = np.where(claimed, 0.0, prediction.maps.max(axis=0))
+    faint = _blobs(free > 0.25, 0.4 * math.pi * smallest**2) + np.array([x0, y0])
+    return mismatch, np.maximum(prediction.maps, drawn), faint, half.any(axis=0)
+
+
+def _blobs(mask: Bools, least_area: float) -> Floats:
+    """Return the centres x, y of the connected parts of a mask that are large enough."""
+    parts, n = label(mask)
+    if not n:
+        return np.empty((0, 2))
+    area = np.bincount(parts.ravel(), minlength=n + 1)
+    kept = np.flatnonzero(area[1:] >= least_area) + 1
+    centres = np.array(center_of_mass(mask, parts, kept)).reshape(-1, 2)
+    return centres[:, ::-1]
 
 
 def _radius(

@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 REGION_PX = 256
 #: Contributions below this are no reason worth a sentence; what can be counted is always said.
 WORTH_SAYING = 0.02
-COUNTED = ("close", "holes", "alone", "doubtful", "brightness")
+COUNTED = ("close", "holes", "faint", "alone", "doubtful", "brightness")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ class ReviewItem:
         The predicted atoms to look at, `flag` saying why.
     holes : (H, 2) array
         x, y in px of lattice sites without an atom.
+    faint : (F, 2) array
+        x, y in px of discs on the maps too faint to have given an atom.
     n_atoms : int
         Predicted atoms in the box.
     parts : mapping
@@ -78,6 +80,7 @@ class ReviewItem:
     reasons: tuple[str, ...]
     suspects: pd.DataFrame
     holes: Floats
+    faint: Floats
     n_atoms: int
     parts: Mapping[str, float]
 
@@ -95,6 +98,7 @@ class ReviewItem:
             "parts": {k: round(v, 4) for k, v in self.parts.items()},
             "suspects": table.where(table.notna(), None).to_dict("records"),
             "holes_px": np.round(self.holes, 2).tolist(),
+            "faint_px": np.round(self.faint, 2).tolist(),
         }
 
 
@@ -167,6 +171,7 @@ def _judge(
         reasons=reasons or ("nothing conspicuous",),
         suspects=view.atoms[suspect].reset_index(drop=True),
         holes=view.holes,
+        faint=view.faint,
         n_atoms=view.n,
         parts=parts,
     )
@@ -188,6 +193,7 @@ class _View:
         self.wrong = evidence.wrong_brightness[inside]
         self.probability = self.atoms["probability"].to_numpy(np.float64)
         self.holes = evidence.holes[_inside(evidence.holes, box)]
+        self.faint = evidence.faint[_inside(evidence.faint, box)]
         left, top = evidence.box[:2]
         rows = slice(max(box[1] - top, 0), max(box[3] - top, 0))
         cols = slice(max(box[0] - left, 0), max(box[2] - left, 0))
@@ -215,11 +221,12 @@ def _inside(xy: Floats, box: Box) -> NDArray[np.bool_]:
 def _contributions(view: _View, reference: Reference | None) -> dict[str, float]:
     """Estimate, for each kind of evidence, the share of the answer that is wrong for it."""
     n = max(view.n, 4)
-    n_holes = len(view.holes)
+    n_holes, n_faint = len(view.holes), len(view.faint)
     doubt = np.clip((0.85 - np.nan_to_num(view.probability, nan=1.0)) / 0.5, 0.0, 1.0)
     return {
         "close": float(view.too_close.sum()) / 2 / n,
         "holes": n_holes / (n + n_holes),
+        "faint": 0.7 * n_faint / (n + n_faint),
         "alone": 0.5 * float(view.alone.sum()) / n,
         "doubtful": 0.5 * float(doubt.sum()) / n,
         "brightness": float(view.wrong.sum()) / n,
@@ -248,10 +255,13 @@ def _expected_atoms(view: _View, reference: Reference) -> float:
 def _sentences(view: _View, reference: Reference | None) -> dict[str, str]:
     """Say each kind of evidence in words; empty where there is none."""
     n_close, n_alone = int(view.too_close.sum()), int(view.alone.sum())
-    n_low, n_wrong, n_holes = int(view.doubtful.sum()), int(view.wrong.sum()), len(view.holes)
+    n_low, n_wrong = int(view.doubtful.sum()), int(view.wrong.sum())
+    n_holes, n_faint = len(view.holes), len(view.faint)
     said = {
         "close": f"{_count(n_close, 'atom')} too close{_place(view.xy[view.too_close], view.box)}",
         "holes": f"{_count(n_holes, 'hole')} in the lattice{_place(view.holes, view.box)}",
+        "faint": f"{_count(n_faint, 'disc')} on the map too faint to count"
+        f"{_place(view.faint, view.box)}",
         "alone": f"{_count(n_alone, 'atom')} far from any other"
         f"{_place(view.xy[view.alone], view.box)}",
         "doubtful": f"low confidence: {_count(n_low, 'atom')} below p {LOW_PROBABILITY:g}",
@@ -260,6 +270,7 @@ def _sentences(view: _View, reference: Reference | None) -> dict[str, str]:
     counts = {
         "close": n_close,
         "holes": n_holes,
+        "faint": n_faint,
         "alone": n_alone,
         "doubtful": n_low,
         "brightness": n_wrong,
