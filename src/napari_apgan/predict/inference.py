@@ -21,7 +21,6 @@ from napari_apgan.models.modelfile import Model
 from napari_apgan.models.networks import AtomNetwork, fold_batch_norm
 from napari_apgan.models.normalise import normalise
 
-from .batch import predict_files as predict_files
 from .prediction import Box, Cancelled, IsCancelled, Prediction, clip_box
 from .resample import maps_to_frame, network_box, network_scale, resample_frame
 from .tiles import SMALLEST_TILE, cut, halo_px, tile_side
