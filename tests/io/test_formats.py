@@ -202,6 +202,33 @@ def test_a_series_in_colours_is_lazy_luminance(layout: str, tmp_path: Path) -> N
         np.testing.assert_allclose(source.frame(index).data, expected, rtol=1e-5)
 
 
+def test_big_imagej_stacks_describe_only_their_first_page(tmp_path: Path) -> None:
+    stack = np.stack([RAMP + 1000 * i for i in range(4)]).astype(np.uint16)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, stack, imagej=True)
+    with tifffile.TiffFile(path) as tif:
+        page, order = tif.pages.first, tif.byteorder
+    data = bytearray(path.read_bytes())
+    n_tags = int.from_bytes(
+        data[page.offset : page.offset + 2], "big" if order == ">" else "little"
+    )
+    link = page.offset + 2 + 12 * n_tags
+    data[link : link + 4] = bytes(4)  # ImageJ writes no second page beyond 4 GB
+    path.write_bytes(data)
+    source = open_source(path)
+    assert (source.n_frames, source.shape) == (4, (24, 40))
+    for index in range(4):
+        np.testing.assert_array_equal(source.frame(index).data, stack[index])
+
+
+def test_a_volume_in_one_page_is_a_series(tmp_path: Path) -> None:
+    volume = np.random.default_rng(0).random((32, 32, 48), dtype=np.float32)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, volume, volumetric=True, tile=(16, 16, 16), photometric="minisblack")
+    source = open_source(path)
+    np.testing.assert_array_equal(source.frame(17).data, volume[17])
+
+
 def test_channels_and_time_are_frames_in_their_order(tmp_path: Path) -> None:
     stack = np.arange(2 * 3 * 24 * 40, dtype=np.uint16).reshape(2, 3, 24, 40)
     path = tmp_path / "a.tif"
