@@ -83,7 +83,7 @@ def open_source(
 
 
 def list_sources(path: str | os.PathLike[str]) -> list[Source]:
-    """Open every image and series of a file, in the file's order.
+    """Open every image and series of a file, in its order (arrays called image or data first).
 
     Raises
     ------
