@@ -1,5 +1,6 @@
 """From maps to atoms: positions, error bars, bounds, and scores against a truth."""
 
+from .fit import refine
 from .matching import match
 from .peaks import find_atoms
 from .results import Score
@@ -10,6 +11,7 @@ __all__ = [
     "Score",
     "find_atoms",
     "match",
+    "refine",
     "score",
     "score_frames",
 ]

@@ -1,0 +1,166 @@
+"""Snapping: a click near an atom becomes the atom's centre."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from napari_apgan.elements import Polarity
+from napari_apgan.errors import UserError
+from napari_apgan.frames import Frame
+
+from .spacing import estimate_scale
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Snap:
+    """Where a click goes.
+
+    Parameters
+    ----------
+    x, y : float
+        The centre found, in px; the click itself when nothing was found.
+    found : bool
+    reason : str
+        Why nothing was found; empty otherwise.
+    contrast : float
+        Height above the surroundings over their spread; 0 when nothing was found.
+    """
+
+    x: float
+    y: float
+    found: bool
+    reason: str = ""
+    contrast: float = 0.0
+
+
+def snap(
+    frame: Frame,
+    x: float,
+    y: float,
+    *,
+    polarity: Polarity = "bright",
+    radius_px: float | None = None,
+) -> Snap:
+    """Find the atom that a click means.
+
+    The neighbourhood is smoothed with about the width of a peak (missing pixels left out). Among
+    its local extrema within reach the one wins that is high and near:
+    ``height * exp(-(distance / reach)²)``. A paraboloid fitted around it gives the centre.
+
+    Parameters
+    ----------
+    frame : Frame
+    x, y : float
+        The click, in px.
+    polarity : {"bright", "dark"}
+        Whether atoms are maxima or minima.
+    radius_px : float, optional
+        Reach; by default from the spacing that the frame shows, less than half way to a
+        neighbour.
+
+    Returns
+    -------
+    Snap
+
+    Raises
+    ------
+    UserError
+        When the click lies outside the frame.
+    """
+    rows, columns = frame.shape
+    if not (-0.5 <= x <= columns - 0.5 and -0.5 <= y <= rows - 0.5):
+        raise UserError("That point lies outside the image: click inside it.")
+    scale = estimate_scale(frame)
+    reach = scale.reach_px if radius_px is None else float(radius_px)
+    sigma = float(np.clip(0.8 * scale.width_px, 0.7, 0.5 * reach))
+    window, origin = _window(frame, x, y, reach + 4 * sigma)
+    smooth, measured = _smooth(window, sigma, sign=1.0 if polarity == "bright" else -1.0)
+    if not measured.any():
+        return Snap(x, y, False, "No pixel was measured there.")
+    at = np.array([x - origin[0], y - origin[1]])
+    peak = _best_peak(smooth, measured, at, reach)
+    kind = "maximum" if polarity == "bright" else "minimum"
+    if peak is None:
+        return Snap(x, y, False, f"There is no local {kind} within {reach:.1f} px.")
+    col, row, contrast = peak
+    centre = _vertex(smooth, col, row, max(1, round(scale.width_px)))
+    if np.hypot(*(centre - at)) > reach:
+        centre = np.array([col, row], dtype=np.float64)
+    return Snap(float(origin[0] + centre[0]), float(origin[1] + centre[1]), True, "", contrast)
+
+
+def _window(frame: Frame, x: float, y: float, reach: float) -> tuple[Frame, tuple[int, int]]:
+    """Cut a square around the click; returns it and (x, y) of its first pixel."""
+    rows, columns = frame.shape
+    x0, x1 = max(math.floor(x - reach), 0), min(math.ceil(x + reach) + 1, columns)
+    y0, y1 = max(math.floor(y - reach), 0), min(math.ceil(y + reach) + 1, rows)
+    return Frame(frame.data[y0:y1, x0:x1], frame.valid[y0:y1, x0:x1]), (x0, y0)
+
+
+def _smooth(window: Frame, sigma: float, sign: float) -> tuple[Floats, NDArray[np.bool_]]:
+    """Smooth over valid pixels; second, where enough of them were near."""
+    weight = window.valid.astype(np.float64)
+    near = gaussian_filter(weight, sigma, mode="nearest")
+    level = float(window.data[window.valid].mean()) if window.valid.any() else 0.0
+    total = gaussian_filter((window.data - level) * weight, sigma, mode="nearest")
+    measured = near > 0.05
+    return sign * np.where(measured, total / np.maximum(near, 1e-9), 0.0), measured
+
+
+def _best_peak(
+    smooth: Floats, measured: NDArray[np.bool_], at: Floats, reach: float
+) -> tuple[int, int, float] | None:
+    """Return column, row and contrast of the extremum that the click means."""
+    padded = np.pad(smooth, 1, constant_values=-np.inf)
+    rows, columns = smooth.shape
+    highest = np.ones(smooth.shape, dtype=bool)
+    for dy in (0, 1, 2):
+        for dx in (0, 1, 2):
+            if (dy, dx) != (1, 1):
+                highest &= smooth >= padded[dy : dy + rows, dx : dx + columns]
+    yy, xx = np.mgrid[:rows, :columns]
+    distance = np.hypot(xx - at[0], yy - at[1])
+    candidates = highest & measured & (distance <= reach)
+    if not candidates.any():
+        return None
+    around = smooth[measured & (distance <= 2 * reach)]
+    low, spread = float(np.percentile(around, 10)), float(around.std())
+    if spread <= 1e-12:
+        return None
+    height = np.where(candidates, smooth - low, 0.0) * np.exp(-((distance / reach) ** 2))
+    row, col = np.unravel_index(int(height.argmax()), smooth.shape)
+    contrast = (float(smooth[row, col]) - low) / spread
+    if contrast < 0.8:
+        return None
+    return int(col), int(row), contrast
+
+
+def _vertex(smooth: Floats, col: int, row: int, half: int) -> Floats:
+    """Vertex (x, y) of the paraboloid fitted to the pixels around a maximum."""
+    rows, columns = smooth.shape
+    y0, y1 = max(row - half, 0), min(row + half + 1, rows)
+    x0, x1 = max(col - half, 0), min(col + half + 1, columns)
+    yy, xx = np.mgrid[y0:y1, x0:x1]
+    dx, dy = (xx - col).ravel().astype(float), (yy - row).ravel().astype(float)
+    terms = np.column_stack([np.ones_like(dx), dx, dy, dx * dx, dx * dy, dy * dy])
+    weights = np.exp(-(dx**2 + dy**2) / (2 * (0.7 * half + 0.3) ** 2))
+    root = np.sqrt(weights)
+    if len(dx) < 6:
+        return np.array([col, row], dtype=np.float64)
+    _, bx, by, cxx, cxy, cyy = np.linalg.lstsq(
+        terms * root[:, None], smooth[y0:y1, x0:x1].ravel() * root, rcond=None
+    )[0]
+    hessian = np.array([[2 * cxx, cxy], [cxy, 2 * cyy]])
+    if cxx >= 0 or np.linalg.det(hessian) <= 0:
+        return np.array([col, row], dtype=np.float64)
+    step = -np.linalg.solve(hessian, [bx, by])
+    limit = half + 0.5
+    centre: Floats = np.array([col, row]) + np.clip(step, -limit, limit)
+    return centre
