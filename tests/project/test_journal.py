@@ -57,7 +57,7 @@ def test_every_cut_leaves_the_whole_lines_before_it(tmp_path: Path) -> None:
 
 def test_a_torn_line_is_cut_off_before_the_next_is_written(tmp_path: Path) -> None:
     lines = write(tmp_path / "j")
-    (tmp_path / "j").write_bytes(b"".join(lines[:3]) + lines[3][:20])
+    (tmp_path / "j").write_bytes(b"".join(lines[:3]) + lines[3][:-1] + b"x" * 300)
     content = read_journal(tmp_path / "j")
     writer = JournalWriter(tmp_path / "j", content.length, 3)
     writer.append("redo", of=1)

@@ -383,3 +383,28 @@ def test_a_copied_folder_opens_as_it_is(tmp_path: Path) -> None:
     with Project.open(copy) as again:
         assert len(again.atoms(source_id, 0)) == 1
         assert again.source(source_id).frame(1).shape == (20, 24)
+
+
+@pytest.mark.parametrize("written", range(5))
+def test_labels_that_hold_an_edit_do_not_get_it_again(tmp_path: Path, written: int) -> None:
+    project, source_id = begin(tmp_path)
+    ids = project.add_atoms(source_id, 0, make_atoms([[1, 1]], "Pb"))
+    project.change_atoms(source_id, 0, ids, x_px=5.0)
+    project.add_region(source_id, 0, Region.whole((20, 24)))
+    before = snapshot(project)
+    for job in project._jobs()[:written]:
+        job()
+    crash(project)
+    with Project.open(project.path) as again:
+        assert snapshot(again) == before
+        assert again.recovered.edits_replayed == {0: 3, 1: 1}.get(written, 0)
+
+
+def test_files_of_labels_follow_a_late_pixel_size(tmp_path: Path) -> None:
+    project, source_id = begin(tmp_path)
+    project.add_atoms(source_id, 0, make_atoms([[2, 1]], "Pb"))
+    project.save()
+    project.set_calibration(source_id, Calibration.from_pixel_size(10.0, origin="user"))
+    project.close()
+    header, row = (project.path / "labels" / source_id / "00000.csv").read_text().splitlines()[-2:]
+    assert dict(zip(header.split(","), row.split(","), strict=True))["x_pm"] == "20.0"
