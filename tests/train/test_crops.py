@@ -136,6 +136,7 @@ def test_augmentation_is_fresh_seeded_and_leaves_labels_alone() -> None:
         contrast=0.3,
         brightness=0.2,
         gradient=0.3,
+        background=0.3,
         gamma=0.2,
         noise=0.5,
         blur_px=0.5,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
 
@@ -74,3 +77,24 @@ def test_nothing_to_learn_is_one_sentence() -> None:
     pair = lattice_pair(regions=(Region.whole((64, 64)).model_copy(update={"kind": "ignore"}),))
     with pytest.raises(UserError, match="Nothing is left to train on"):
         dataset([pair])
+
+
+def test_rare_atoms_are_shown_as_often_as_common_ones() -> None:
+    pair = lattice_pair(size=200)
+    atoms = pair.atoms.copy()
+    rare = [int(np.argmin(np.hypot(atoms.x_px - 100, atoms.y_px - 100)))]
+    atoms["element"] = np.where(np.isin(np.arange(len(atoms)), rare), "Ti", "Pb")
+    pair = dataclasses.replace(pair, atoms=atoms)
+    learn = [np.ones(pair.frame.shape, bool)]
+    seen = {}
+    for fraction in (0.0, 1.0):
+        train = dataset(
+            [pair],
+            Split("none", learn, learn, 0.0, ""),
+            crop_px=32,
+            batch=60,
+            augmentation=Augmentation(near_atoms=fraction),
+        )
+        seen[fraction] = float((train.draw().target[:, 1].amax(dim=(1, 2)) > 0).float().mean())
+    assert seen[0.0] < 0.15
+    assert 0.3 < seen[1.0] < 0.8

@@ -86,6 +86,9 @@ class Augmentation(_Frozen):
         Ranges of a relative gain and of an offset, in units of the normalised image.
     gradient : float
         Largest slope of an added plane, as its height across the crop.
+    background : float
+        Largest standard deviation of an added smooth surface with five knots a side: thickness,
+        contamination, a support that is not the same everywhere.
     gamma : float
         Largest absolute exponent of a smooth monotonic change of grey values.
     noise : float
@@ -94,6 +97,10 @@ class Augmentation(_Frozen):
         Largest standard deviation of a Gaussian blur.
     row_jitter_px : float
         Largest standard deviation of a random shift of single rows, as scans have it.
+    near_atoms : float
+        Fraction of the crops laid around an atom, each element as often as any other; the others
+        lie anywhere in the labelled area. Where atoms are few, or one element is rare, most places
+        show none.
     dropout : float
         Largest fraction of pixels taken away (and marked as missing).
     dropout_chance : float
@@ -106,10 +113,12 @@ class Augmentation(_Frozen):
     contrast: float = Field(default=0.0, ge=0, lt=1)
     brightness: float = Field(default=0.0, ge=0)
     gradient: float = Field(default=0.0, ge=0)
+    background: float = Field(default=0.0, ge=0)
     gamma: float = Field(default=0.0, ge=0)
     noise: float = Field(default=0.0, ge=0)
     blur_px: float = Field(default=0.0, ge=0)
     row_jitter_px: float = Field(default=0.0, ge=0)
+    near_atoms: float = Field(default=0.0, ge=0, le=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     dropout_chance: float = Field(default=0.0, ge=0, le=1)
 

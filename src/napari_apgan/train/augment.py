@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from napari_apgan.models.recipe import Augmentation
 
 from .crops import Crop
 
 Floats = NDArray[np.float32]
+
+#: Random heights along each side of an added smooth background.
+KNOTS = 5
 
 
 def augment(crop: Crop, settings: Augmentation, rng: np.random.Generator) -> Crop:
@@ -49,7 +52,17 @@ def _grey_values(image: Floats, settings: Augmentation, rng: np.random.Generator
         + slope[1] * np.linspace(-0.5, 0.5, rows)[:, None]
     )
     changed: Floats = (gain * image + offset + plane).astype(np.float32)
+    if settings.background:
+        changed += smooth_surface(changed.shape, settings.background * rng.random(), rng)
     return changed
+
+
+def smooth_surface(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> Floats:
+    """Return a cubic surface through 5x5 normal random heights of a standard deviation."""
+    knots = rng.normal(0, sigma, size=(KNOTS, KNOTS))
+    at = np.meshgrid(*(np.linspace(0, KNOTS - 1, n) for n in shape), indexing="ij")
+    surface: Floats = map_coordinates(knots, at, order=3, mode="nearest").astype(np.float32)
+    return surface
 
 
 def jitter_rows(image: Floats, sigma_px: float, rng: np.random.Generator) -> Floats:

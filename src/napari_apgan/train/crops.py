@@ -112,17 +112,23 @@ class Placement:
 
 
 def choose_placement(
-    frame: TrainingFrame, side: int, augmentation: Augmentation, rng: np.random.Generator
+    frame: TrainingFrame,
+    side: int,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+    anchor: NDArray[np.float64] | None = None,
 ) -> Placement:
-    """Choose a crop that holds labelled pixels, and how it is turned and magnified.
+    """Choose a crop around a labelled pixel (or an anchor x, y), how it is turned and magnified.
 
     Three crops of four are turned by any angle where that is wanted; the others, and all
     otherwise, by mirror images and quarter turns, which interpolate nothing.
     """
     rows, columns = frame.learn.shape
-    candidates = np.flatnonzero(frame.learn)
-    row, column = divmod(int(candidates[rng.integers(len(candidates))]), columns)
-    centre = np.array([column, row]) + rng.uniform(-side / 3, side / 3, size=2)
+    if anchor is None:
+        candidates = np.flatnonzero(frame.learn)
+        row, column = divmod(int(candidates[rng.integers(len(candidates))]), columns)
+        anchor = np.array([column, row], dtype=np.float64)
+    centre = anchor + rng.uniform(-side / 3, side / 3, size=2)
     # Half-integer centres of an even side put crop pixels on frame pixels.
     centre = np.floor(centre) + 0.5
     for axis, size in ((0, columns), (1, rows)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_apgan.errors import UserError
@@ -16,7 +17,7 @@ from napari_apgan.models.recipe import Recipe
 
 from .augment import augment
 from .crops import TrainingFrame, choose_placement, cut_crop, make_training_frame
-from .split import Split
+from .split import Split, atoms_in
 
 #: Crops are not made smaller than this for the sake of small labelled regions (px).
 SMALLEST_SIDE = 64
@@ -89,6 +90,7 @@ class Dataset:
         self.side: int = _crop_side(self._frames, recipe.crop_px)
         area = np.array([f.learn.sum() for f in self._frames], dtype=np.float64)
         self._chance = area / area.sum()
+        self._atoms = _atoms_by_element(self._frames, len(self._radii))
         #: Crops that would cover the labelled area once.
         self.crops_per_epoch = max(1, round(float(area.sum()) / self.side**2), len(self._frames))
 
@@ -104,12 +106,20 @@ class Dataset:
         x = np.stack([np.where(frame.valid, frame.image, 0)[cut], frame.valid[cut]])
         return torch.from_numpy(x[None].astype(np.float32))
 
+    def _choose(self) -> tuple[TrainingFrame, NDArray[np.float64] | None]:
+        """Choose a frame, and an atom of it or just any labelled place."""
+        if self._atoms and self.rng.random() < self._augmentation.near_atoms:
+            atoms = self._atoms[self.rng.integers(len(self._atoms))]
+            number, x, y = atoms[self.rng.integers(len(atoms))]
+            return self._frames[int(number)], np.array([x, y])
+        return self._frames[self.rng.choice(len(self._frames), p=self._chance)], None
+
     def draw(self) -> Batch:
         """Draw the next random batch."""
         crops = []
         for _ in range(self.batch):
-            frame = self._frames[self.rng.choice(len(self._frames), p=self._chance)]
-            placement = choose_placement(frame, self.side, self._augmentation, self.rng)
+            frame, anchor = self._choose()
+            placement = choose_placement(frame, self.side, self._augmentation, self.rng, anchor)
             crop = cut_crop(frame, placement, self.side, self._radii)
             crops.append(augment(crop, self._augmentation, self.rng))
         x = np.stack([[c.image, c.valid.astype(np.float32)] for c in crops])
@@ -120,6 +130,19 @@ class Dataset:
             torch.from_numpy(target),
             torch.from_numpy(mask),
         )
+
+
+def _atoms_by_element(
+    frames: Sequence[TrainingFrame], n_elements: int
+) -> list[NDArray[np.float64]]:
+    """Return (N, 3) for each element that has atoms to learn: number of the frame, x, y in px."""
+    rows = [
+        np.column_stack([np.full(len(f.xy), k), f.xy, f.channel])[atoms_in(f.xy, f.learn)]
+        for k, f in enumerate(frames)
+    ]
+    atoms = np.concatenate(rows)
+    found = [atoms[atoms[:, 3] == c, :3] for c in range(n_elements)]
+    return [a for a in found if len(a)]
 
 
 def _crop_side(frames: Sequence[TrainingFrame], wanted_px: int) -> int:
