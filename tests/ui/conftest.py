@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
+import napari
 import numpy as np
 import psutil
 import pytest
+from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
@@ -25,10 +28,12 @@ NONE = Qt.KeyboardModifier.NoModifier
 @pytest.fixture(autouse=True)
 def _no_process_left() -> Iterator[None]:
     """Every process that a test started ends with it."""
+    before = set(psutil.Process().children(recursive=True))  # a virtual screen, for one
     yield
-    for child in psutil.Process().children(recursive=True):
+    left = set(psutil.Process().children(recursive=True)) - before
+    for child in left:
         child.terminate()
-    _, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=5)
+    _, alive = psutil.wait_procs(left, timeout=5)
     for child in alive:
         child.kill()
 
@@ -115,27 +120,53 @@ class Canvas:
         QApplication.processEvents()
 
 
+@pytest.fixture(scope="module")
+def window(qapp) -> Iterator[Any]:
+    """One napari window for the tests of a module, as widgets see it."""
+    viewer = napari.Viewer(show=True, show_welcome_screen=False)
+    yield PublicOnlyProxy(viewer)
+    with patch.object(viewer.window._qt_window, "_save_current_window_settings"):
+        viewer.close()
+
+
 @pytest.fixture
-def open_workbench(make_napari_viewer_proxy, qtbot) -> Iterator[Callable[..., Workbench]]:
-    """Open a window with the workbench docked, as the Plugins menu does."""
+def open_workbench(window, qtbot) -> Iterator[Callable[..., Workbench]]:
+    """Dock a workbench in the window, as the Plugins menu does."""
     opened: list[Workbench] = []
 
     def factory(image: Any = None, pixel_pm: float | None = 20.0, **keywords: Any) -> Workbench:
-        viewer = make_napari_viewer_proxy(show=True)
-        if image is not None:
-            viewer.add_image(image, name="picture", **keywords)
-        _, workbench = viewer.window.add_plugin_dock_widget("napari-apgan", "Atom workbench")
+        workbench = dock_workbench(window, image, pixel_pm, **keywords)
         opened.append(workbench)
-        if image is not None and pixel_pm:
-            workbench.session.set_calibration(Calibration.from_pixel_size(pixel_pm, origin="user"))
-        viewer.reset_view()
-        qtbot.wait(1)
         return workbench
 
     yield factory
     for workbench in opened:
-        workbench.session.close_project()
+        put_away(workbench)
+    window.layers.clear()
     opened.clear()
+
+
+def dock_workbench(
+    viewer: Any, image: Any = None, pixel_pm: float | None = 20.0, **keywords: Any
+) -> Workbench:
+    """Show an image with the workbench beside it."""
+    if image is not None:
+        viewer.add_image(image, name="picture", **keywords)
+    _, workbench = viewer.window.add_plugin_dock_widget("napari-apgan", "Atom workbench")
+    if image is not None and pixel_pm:
+        workbench.session.set_calibration(Calibration.from_pixel_size(pixel_pm, origin="user"))
+    viewer.reset_view()
+    QApplication.processEvents()
+    return workbench
+
+
+def put_away(workbench: Workbench) -> None:
+    """Close the project and the dock; pytest keeps the widget, which would keep its window."""
+    workbench.session.close_project()
+    workbench.viewer.window.remove_dock_widget(workbench)
+    workbench.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    QApplication.processEvents()
     gc.collect()
 
 
@@ -152,8 +183,10 @@ def bench(open_workbench: Callable[..., Workbench]) -> Workbench:
 
 
 @pytest.fixture
-def canvas(bench: Workbench) -> Canvas:
-    return Canvas(bench)
+def canvas(bench: Workbench) -> Iterator[Canvas]:
+    hand = Canvas(bench)
+    yield hand
+    vars(hand).clear()  # pytest keeps the object, which would keep napari's canvas
 
 
 @pytest.fixture

@@ -381,6 +381,8 @@ class Bench(Acts):
 
     def draw_all(self) -> None:
         """Draw labels, regions and map of the current frame."""
+        if self.scene.image_layer is not None:
+            self.regions.ensure()
         self._draw_atoms()
         self._draw_regions()
         self.order_layers()
@@ -391,6 +393,7 @@ class Bench(Acts):
                 self.atoms.show_labels(empty_atoms(), self.elements)
             return
         self.atoms.show_labels(self.session.atoms(), self.elements)
+        self.marks.ensure()
         self.marks.diameter_px = 2.0 * self.atoms.radius_px
         self._on_selection(self.atoms.selected)
         if self.map.shown:

@@ -64,6 +64,12 @@ class Marks:
         self._ghosts = list(xy)
         self._draw()
 
+    def ensure(self) -> Points:
+        """Make the layer before it is needed."""
+        if self.layer is None:
+            self.layer = self._make_layer()
+        return self.layer
+
     def _draw(self) -> None:
         rows: list[tuple[float, float]] = []
         border: list[Any] = []
@@ -89,11 +95,7 @@ class Marks:
             face.append(rgba(color if found else _NOTHING_THERE, 0.25 if found else 0.9))
             size.append(1.0 if found else 0.8)
             kind.append(0 if found else 1)
-        if self.layer is None:
-            if not rows:
-                return
-            self.layer = self._make_layer()
-        layer = self.layer
+        layer = self.ensure()
         n = len(rows)
         with layer.events.blocker_all():
             layer.data = np.asarray(rows, dtype=np.float64).reshape(n, 2)

@@ -60,8 +60,8 @@ class Mouse:
             if mine in callbacks:
                 callbacks.remove(mine)
 
-    def _reach(self, layer: Any) -> float:
-        """Reach in px of the image: world size of a screen pixel over that of an image pixel."""
+    def reach(self, layer: Any) -> float:
+        """Return the reach in px of the image: world size of a screen pixel over that of an image pixel."""
         return REACH / float(self._viewer.scene.camera.zoom) / abs(float(layer.scale[-1]))
 
     def _move(self, layer: Any, event: Any) -> None:
@@ -73,20 +73,20 @@ class Mouse:
             self._hand.finish_polygon()
 
     def _press(self, layer: Any, event: Any) -> Iterator[None]:
-        modifiers = {str(m) for m in event.modifiers}
         hand = self._hand
-        ours = event.button == 1 and modifiers <= {"Shift"} and not hand.panning
+        shift = "Shift" in event.modifiers
+        others = len(event.modifiers) > shift
+        ours = event.button == 1 and not others and not hand.panning
         if not ours or self._viewer.dims.ndisplay != 2 or str(layer.mode) != "pan_zoom":
             return
         start = np.asarray(event.pos, dtype=float)
         here = to_px(layer, event.position)
-        shift = "Shift" in modifiers
         if hand.tool == "polygon":
             yield from self._until_release(layer, event)
             if not self._moved(event, start):
                 hand.polygon_click(here)
             return
-        key = hand.pick(here, self._reach(layer)) if hand.tool == "atoms" else None
+        key = hand.pick(here, self.reach(layer)) if hand.tool == "atoms" else None
         pans = hand.tool == "atoms" and key is None and not shift
         if not pans:
             layer.mouse_pan = False

@@ -81,6 +81,12 @@ class RegionsView:
             self._draft = new
             self._draw()
 
+    def ensure(self) -> Shapes:
+        """Make the layer before it is needed: a new layer in mid-drag would shift the canvas."""
+        if self.layer is None:
+            self.layer = self._make_layer()
+        return self.layer
+
     def _draw(self) -> None:
         drawn: list[tuple[tuple[XY, ...], str, str]] = [
             (r.polygon, text, color_of(r))
@@ -88,11 +94,7 @@ class RegionsView:
         ]
         if self._draft is not None and len(self._draft[0]) >= 2:
             drawn.append(self._draft)
-        if self.layer is None:
-            if not drawn:
-                return
-            self.layer = self._make_layer()
-        layer = self.layer
+        layer = self.ensure()
         with layer.events.blocker_all():
             layer.selected_data = set()
             layer.data = []

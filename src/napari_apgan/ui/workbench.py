@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -306,14 +307,15 @@ class Workbench(QWidget):
     def hideEvent(self, event: QHideEvent) -> None:
         """Write the project to its files once napari's window has really closed."""
         super().hideEvent(event)
-        session, window = self.session, self.window()
-        QTimer.singleShot(0, lambda: _close_with(session, window))
+        # Weakly: a window that waits for a timer would outlive its closing.
+        session, window = self.session, weakref.ref(self.window())
+        QTimer.singleShot(0, lambda: _close_with(session, window()))
 
 
-def _close_with(session: Session, window: QWidget) -> None:
+def _close_with(session: Session, window: QWidget | None) -> None:
     """Close the project unless the user thought better of closing the window."""
     try:
-        open_still = window.isVisible()
+        open_still = window is not None and window.isVisible()
     except RuntimeError:  # Qt has deleted it
         open_still = False
     if not open_still:
