@@ -30,7 +30,8 @@ def test_matching_is_one_to_one_and_the_best_of_all_assignments():
     for _ in range(30):
         a, b = rng.uniform(0, 4, (5, 2)), rng.uniform(0, 4, (5, 2))
         i, j = match(a, b, 1.2)
-        assert len(set(i.tolist())) == len(i) and len(set(j.tolist())) == len(j)
+        assert len(set(i.tolist())) == len(i)
+        assert len(set(j.tolist())) == len(j)
         squared = np.square(a[i] - b[j]).sum(axis=1)
         assert (squared <= 1.2**2).all()
         pairs, total = by_trying_all(a, b, 1.2)
