@@ -147,7 +147,7 @@ def test_cancelling_between_tiles_ends_at_once(fast_model):
 class _Small(nn.Module):
     """A real network that, like a small GPU, cannot take more than some pixels at a time."""
 
-    stride = 2
+    stride = 4
 
     def __init__(self, inner: nn.Module, limit: int, message: str) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class _Small(nn.Module):
 def test_when_memory_ends_the_tiles_are_halved_until_they_fit(fast_model, message):
     frame = noise_frame((300, 300))
     whole = predict_maps(fast_model, frame, device="cpu")
-    small = Model(fast_model.card, _Small(fast_model.network, 200 * 200, message))
+    small = Model(fast_model.card, _Small(fast_model.network, 240 * 240, message))
     np.testing.assert_allclose(predict_maps(small, frame, device="cpu"), whole, atol=1e-5)
 
 

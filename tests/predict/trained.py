@@ -37,8 +37,8 @@ def trained_model() -> Model:
     spec = NetworkSpec(
         kind="fast",
         options={"channels": 12, "dilations": (1, 2), "out_features": 8},
-        receptive_field_px=64,
-        stride=2,
+        receptive_field_px=136,
+        stride=4,
     )
     card = ModelCard(
         preset="fast",

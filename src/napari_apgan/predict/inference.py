@@ -365,8 +365,11 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _operations_per_px(network: nn.Module) -> float:
-    """Estimate the multiply-adds per pixel: every weight of a convolution is used once a place."""
-    stride = float(getattr(network, "stride", 1))
+    """Estimate the multiply-adds per pixel: every weight of a convolution is used once a place.
+
+    Trunks of strided networks work at half resolution at least.
+    """
+    stride = min(float(getattr(network, "stride", 1)), 2.0)
     weights = sum(m.weight.numel() for m in network.modules() if isinstance(m, nn.Conv2d))
     return weights / stride**2
 
