@@ -19,6 +19,11 @@ def open_in_napari(project: Path) -> int:
     return subprocess.call(command, env=dict(os.environ))
 
 
+def say(sentence: str) -> None:
+    """Print a sentence or a table on stderr, as it is."""
+    console.print(sentence, soft_wrap=True, markup=False)
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb."""
 
@@ -45,7 +50,7 @@ def register(app: typer.Typer) -> None:
                 f"Opening the demonstration made before in {output} (delete it to make it anew)."
             )
             raise typer.Exit(open_in_napari(output / "demo.apgan"))
-        result = run_demo(output.resolve(), seed=seed, minutes=minutes, say=console.print)
+        result = run_demo(output.resolve(), seed=seed, minutes=minutes, say=say)
         console.print(f"Took {result.seconds:.0f} s. Figures and tables: {output}")
         if as_json:
             print_json(result.summary())

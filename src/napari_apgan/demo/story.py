@@ -98,7 +98,7 @@ def label_as_a_user(
     clicks = 0
     for number in LABELLED:
         pair, region = sample[number], Region.rectangle(*LABEL_BOX)
-        clicked = user.click_atoms(pair.frame, user.inside(pair.atoms, region), rng)
+        clicked = user.click_atoms(pair.frame, user.inside_of(pair.atoms, region), rng)
         clicks += len(project.add_atoms(ids[number], 0, clicked))
         project.add_region(ids[number], 0, region)
         project.add_pair(ids[number], 0)

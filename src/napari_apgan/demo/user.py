@@ -28,7 +28,9 @@ def click_atoms(frame: Frame, truth: pd.DataFrame, rng: np.random.Generator) -> 
     DataFrame
         Atom table with the snapped positions; where the snap finds nothing, the click itself.
     """
+    inside = np.array([frame.shape[1] - 1, frame.shape[0] - 1])
     clicked = positions(truth) + rng.normal(0, CLICK_SPREAD_PX, (len(truth), 2))
+    clicked = np.clip(clicked, 0, inside)
     snapped = [snap(frame, x, y, polarity="bright") for x, y in clicked.tolist()]
     xy = np.array([(s.x, s.y) for s in snapped]).reshape(-1, 2)
     return make_atoms(xy, list(truth["element"]), origin="human")
@@ -66,7 +68,7 @@ def correct(
     return concat([kept, added]), acts
 
 
-def inside(atoms: pd.DataFrame, region: Region) -> pd.DataFrame:
+def inside_of(atoms: pd.DataFrame, region: Region) -> pd.DataFrame:
     """Return the atoms that lie inside a region."""
     chosen: NDArray[np.bool_] = region.contains(positions(atoms))
     return atoms[chosen].reset_index(drop=True)
