@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_apgan.bench.baselines import DogSettings, dog_peaks, dual, tune_dog
+from napari_apgan.bench.baselines import DogSearch, DogSettings, dog_peaks, dual
 from napari_apgan.bench.counting import Counts, count
 from napari_apgan.bench.graphene import LABELLED
 from napari_apgan.bench.ptnc import registration
@@ -49,7 +49,7 @@ def test_tuning_finds_faint_peaks_on_a_strong_slope() -> None:
     xy = xy[[np.all(np.hypot(*(xy[:k] - p).T) > 12) for k, p in enumerate(xy)]]
     ramp = np.linspace(0, 40, 128)[None, :]
     image = 100 + ramp + 10 * spots(xy, (128, 128)) + rng.normal(0, 1.5, (128, 128))
-    tuned = tune_dog([image], lambda _k, found: count(found, xy, 3.0))
+    tuned = DogSearch([image], lambda _k, found: count(found, xy, 3.0)).best([0])
     assert tuned.counts.f1 > 0.95
     assert count(tuned.find(image), xy, 3.0) == tuned.counts
     assert "DoG" in tuned.description

@@ -120,30 +120,50 @@ Counter = Callable[[int, Floats], Counts]
 """Counts the positions found on the frame of that number."""
 
 
-def tune_dog(images: Sequence[NDArray[np.floating]], count: Counter) -> Tuned:
-    """Search settings and threshold of the peak finder that give the best F1 over all images."""
-    best: tuple[float, DogSettings, float, Counts] | None = None
-    levels = np.arange(1.5, 9.0, 0.25)
-    grid = product(("global", "root", "local"), (1.5, 2.0, 2.5, 3.0), (4.0, 6.0, 8.0, 12.0))
-    for scale, inner, outer in grid:
-        settings = DogSettings(inner, outer, 6.0, scale)
-        totals = [Counts() for _ in levels]
-        for number, image in enumerate(images):
-            xy, height = dog_peaks(image, settings)
-            for k, level in enumerate(levels):
-                totals[k] += count(number, xy[height >= level])
-        k = int(np.argmax([t.f1 for t in totals]))
-        if best is None or totals[k].f1 > best[0]:
-            best = (totals[k].f1, settings, float(levels[k]), totals[k])
-    assert best is not None
-    _, chosen, level, counts = best
+class DogSearch:
+    """Every setting and threshold of the peak finder, counted once on every image.
 
-    def find(image: NDArray[np.floating]) -> Floats:
-        xy, height = dog_peaks(image, chosen)
-        return xy[height >= level]
+    Choosing for one set of images and counting on another is then a matter of sums.
 
-    words = f"DoG {chosen.inner_px:g}/{chosen.outer_px:g} px, {chosen.scale} scale, above {level:g}"
-    return Tuned(find, counts, words)
+    Parameters
+    ----------
+    images : sequence of (Y, X) arrays
+    count : callable
+        Counts the positions found on the image of that number.
+    """
+
+    def __init__(self, images: Sequence[NDArray[np.floating]], count: Counter) -> None:
+        grid = product(("global", "root", "local"), (1.5, 2.0, 2.5, 3.0), (4.0, 6.0, 8.0, 12.0))
+        self._settings = [DogSettings(inner, outer, 6.0, scale) for scale, inner, outer in grid]
+        self._levels = np.arange(1.5, 9.0, 0.25)
+        self._counts: list[list[list[Counts]]] = []  # by setting, level, image
+        for settings in self._settings:
+            found = [dog_peaks(image, settings) for image in images]
+            self._counts.append(
+                [
+                    [count(k, xy[height >= level]) for k, (xy, height) in enumerate(found)]
+                    for level in self._levels
+                ]
+            )
+
+    def best(self, numbers: Sequence[int]) -> Tuned:
+        """Return the setting and threshold with the best F1 over the images of these numbers."""
+        totals = [
+            (sum((images[n] for n in numbers), Counts()), s, k)
+            for s, levels in enumerate(self._counts)
+            for k, images in enumerate(levels)
+        ]
+        counts, s, k = max(totals, key=lambda t: t[0].f1)
+        chosen, level = self._settings[s], float(self._levels[k])
+
+        def find(image: NDArray[np.floating]) -> Floats:
+            xy, height = dog_peaks(image, chosen)
+            return xy[height >= level]
+
+        words = (
+            f"DoG {chosen.inner_px:g}/{chosen.outer_px:g} px, {chosen.scale} scale, above {level:g}"
+        )
+        return Tuned(find, counts, words)
 
 
 def tune_dual(image: NDArray[np.floating], count: Counter) -> Tuned:

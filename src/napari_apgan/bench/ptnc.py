@@ -20,7 +20,7 @@ from napari_apgan.io.pairs import Pair
 from napari_apgan.regions import Region
 from napari_apgan.train import RunSettings
 
-from .baselines import tune_dog
+from .baselines import DogSearch
 from .counting import Counts, Interval, count, paired_gain, pooled_f1
 from .training import Machine, find, say, table, this_machine, train
 
@@ -174,12 +174,16 @@ def bench_ptnc(
     levels: list[list[float]] = [[] for _ in seeds]
     words: list[str] = []
     seconds: list[float] = []
+    everything = [p for f in fields for p in f.pairs]
+    say("ptnc_haadf: searching the settings of the DoG finder")
+    search = DogSearch(
+        [p.frame.data for p in everything],
+        lambda k, xy: count(xy, positions(everything[k].atoms), TOLERANCE_PX),
+    )
     for field in fields:
-        others = [p for f in fields if f is not field for p in f.pairs]
-        tuned = tune_dog(
-            [p.frame.data for p in others],
-            lambda k, xy, others=others: count(xy, positions(others[k].atoms), TOLERANCE_PX),  # type: ignore[misc]
-        )
+        numbers = [k for k, p in enumerate(everything) if all(p is not q for q in field.pairs)]
+        others = [everything[k] for k in numbers]
+        tuned = search.best(numbers)
         words.append(tuned.description)
         theirs.append(
             [count(tuned.find(p.frame.data), positions(p.atoms), TOLERANCE_PX) for p in field.pairs]
