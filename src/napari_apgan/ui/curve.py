@@ -52,9 +52,11 @@ class Series:
 
 def number(value: float) -> str:
     """Write a value in three digits, without an exponent where that is not needed."""
-    if value == 0 or 0.001 <= abs(value) < 10_000:
-        return f"{value:.3g}"
-    return f"{value:.1e}"
+    if value == 0:
+        return "0"
+    if 100 <= abs(value) < 1e6:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if 0.001 <= abs(value) < 100 else f"{value:.1e}"
 
 
 def ticks(low: float, high: float, most: int = 4) -> list[float]:

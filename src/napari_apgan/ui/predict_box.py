@@ -39,9 +39,13 @@ class PredictBox(QWidget):
 
     def __init__(self, session: Session, workbench: Workbench, predictions: Predictions) -> None:
         super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self._session, self._workbench, self._predictions = session, workbench, predictions
         self.button = QToolButton()
         self.button.setText("Predict frame")
+        self.button.setMinimumWidth(
+            self.button.fontMetrics().horizontalAdvance("Predict frame") + 36
+        )
         self.button.setToolTip("Find the atoms of this frame with the last model")
         self.button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         self.button.clicked.connect(lambda _=False: predictions.predict_frame())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 #: How strong the maps are at first (opacity, 0..1).
-STRENGTH = 0.6
+STRENGTH = 0.45
 _SUFFIX = " probability"
 
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QListWidget,
+    QListWidgetItem,
+    QSizePolicy,
+    QSpacerItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_apgan.errors import UserError
 from napari_apgan.project import Project, Session
@@ -109,6 +116,8 @@ class ReviewTab(QWidget):
         layout.addWidget(heading("Rounds"))
         layout.addWidget(self.chart)
         layout.addWidget(self.verdict)
+        # Room that nobody needs goes here while the list is hidden.
+        layout.addItem(QSpacerItem(1, 1, QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Expanding))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scrolled(content), 1)
@@ -196,11 +205,17 @@ class ReviewTab(QWidget):
                 continue  # its image is missing, which the workbench says
             job = Judgement(run_id, place, source, files, model)
             self.predictions.background.run(
-                job.judge, lambda items, k=key, s=stamp: self._on_judged(k, s, items)
+                job.judge,
+                lambda items, k=key, s=stamp: self._on_judged(k, s, items),
+                self._on_not_judged,
             )
 
     def _on_judged(self, key: tuple[str, Place], stamp: int, items: list[ReviewItem]) -> None:
         self._judged[key] = (stamp, items)
+        self.refresh()
+
+    def _on_not_judged(self, sentence: str, details: str) -> None:
+        self._workbench.say_error(sentence, details)
         self.refresh()
 
     def _on_predicted(self, _sentence: str) -> None:

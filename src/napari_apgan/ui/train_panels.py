@@ -37,6 +37,8 @@ from .widgets import BAD, GOOD, hint, row
 
 #: Side of the picture of the probability map, in screen px.
 THUMBNAIL_PX = 104
+#: Frames of the training set that are seen without scrolling.
+LIST_ROWS = 5
 _LOSS, _F1, _ERROR = "#8FB8DE", GOOD, BAD
 
 Place = tuple[str, int]
@@ -66,7 +68,6 @@ class TrainingList(QListWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setMaximumHeight(96)
         self.setMinimumWidth(1)
         self.setUniformItemSizes(True)
         self.setToolTip("Ticked frames are learned from, inside their complete regions only")
@@ -93,6 +94,7 @@ class TrainingList(QListWidget):
             item.setToolTip(text)
             self.addItem(item)
         self.blockSignals(False)
+        self.setFixedHeight(8 + 22 * min(max(len(rows), 1), LIST_ROWS))
 
     def _on_changed(self, item: QListWidgetItem) -> None:
         source_id, frame = item.data(Qt.ItemDataRole.UserRole)

@@ -1,0 +1,132 @@
+"""The Review tab on a written prediction: worst first, walked through, corrected, sent back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_apgan.atoms import make_atoms
+from napari_apgan.maps import output_map
+from napari_apgan.predict.files import write_prediction
+from napari_apgan.predict.prediction import Prediction
+from napari_apgan.project import Round
+from napari_apgan.regions import Region
+from napari_apgan.review.reference import make_reference
+
+pytestmark = pytest.mark.gui
+
+CTRL = Qt.KeyboardModifier.ControlModifier
+PATIENCE_MS = 30_000
+
+
+@pytest.fixture
+def reviewed(bench, centres, qtbot):
+    """A workbench whose model has predicted the frame: one atom doubtful, one missing."""
+    bench.predictions.helper.stop()  # the prediction is written here, by no network
+    left = centres[centres[:, 0] < 40]
+    bench.session.add_atoms(make_atoms(left, "Pb"))
+    bench.session.add_region(Region.rectangle(-0.5, -0.5, 31.5, 95.5))
+    project, source_id = bench.session.project, bench.session.source_id
+    project.add_pair(source_id, 0)
+    run_dir = project.new_run_dir()
+    make_reference(project.training_pairs()).save(run_dir)
+    (run_dir / "best.safetensors").write_bytes(b"")
+    project.add_round(Round(number=1, run_id=run_dir.name, pairs=1, atoms=12))
+    files = project.prediction_files(run_dir.name, source_id, 0)
+    table = make_atoms(centres, "Pb", probability=0.99, origin="predicted", sigma_x_pm=4.0)
+    table["sigma_y_pm"] = 4.0
+    table.loc[20, "probability"] = 0.3
+    table = table.drop(index=27).reset_index(drop=True)
+    maps = output_map(table, ["Pb"], (96, 128))
+    write_prediction(files.folder, files.name, Prediction(maps, table, ("Pb",)))
+    bench.show_tab("review")
+    bench.session.model = run_dir
+    qtbot.waitUntil(lambda: bool(bench.review_tab.items), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: bench.predictions.shown is not None, timeout=PATIENCE_MS)
+    return bench
+
+
+def test_the_worst_region_is_opened_and_its_suspects_are_walked(reviewed, canvas, qtbot):
+    tab = reviewed.review_tab
+    assert "low confidence: 1 atom" in tab.list.item(0).toolTip()
+    canvas.key(Qt.Key.Key_N)
+    assert tab.current is tab.items[0]
+    canvas.key(Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: bool(reviewed.atoms.selected), timeout=PATIENCE_MS)
+    seen = [tuple(reviewed.atoms.selected)]
+    for _ in range(len(tab._walk) - 1):
+        tab.walk(1)
+        seen.append(tuple(reviewed.atoms.selected))
+    assert (("predicted", 20),) in seen
+    assert reviewed.atoms.reason(("predicted", 20)) == "low probability"
+    assert reviewed.bench.describe(("predicted", 20)).startswith("Pb, p 0.30, ±4 pm")
+
+
+def test_accepted_atoms_are_labels_with_their_round_and_one_undo_takes_them_back(reviewed, canvas):
+    before = len(reviewed.session.atoms())
+    canvas.key(Qt.Key.Key_N)
+    reviewed.atoms.select([("predicted", 20)])
+    canvas.key(Qt.Key.Key_A)
+    table = reviewed.session.atoms()
+    assert len(table) == before + 1
+    assert table.iloc[-1]["origin"] == "predicted"
+    assert table.iloc[-1]["round"] == 1
+    assert ("predicted", 20) not in reviewed.atoms.keys
+    reviewed.bench.undo()
+    assert len(reviewed.session.atoms()) == before
+
+
+def test_correct_here_takes_the_region_and_never_doubles_a_label(reviewed, canvas, centres):
+    canvas.key(Qt.Key.Key_N)
+    reviewed.review_tab.correct_button.click()
+    table = reviewed.session.atoms()
+    assert len(table) == len(centres) - 1
+    assert (table["origin"] == "human").sum() == np.sum(centres[:, 0] < 40)
+    assert not len(reviewed.atoms.predicted_left())
+
+
+def test_a_region_goes_to_the_training_set_as_one_edit(reviewed, canvas, centres):
+    tab, project = reviewed.review_tab, reviewed.session.project
+    project.remove_pair(reviewed.session.source_id, 0)
+    canvas.key(Qt.Key.Key_N)
+    reviewed.atoms.reject([20])
+    reviewed.predictions._on_predicted_edit(("predicted", 20), None)
+    canvas.key(Qt.Key.Key_Return, CTRL)
+    assert len(reviewed.session.atoms()) == len(centres) - 2  # one missing, one deleted
+    assert [p.round for p in project.pairs] == [2]
+    assert any(r.contains(np.array([[100.0, 50.0]]))[0] for r in reviewed.session.regions())
+    assert "Sent to the training set" in reviewed.messages.text.text()
+    assert tab.list.item(0).text().startswith("✓")
+    assert tab.primary.text() == "Retrain (1 new)"
+    reviewed.bench.undo()
+    assert project.pairs == []
+    assert len(reviewed.session.regions()) == 1
+    assert len(reviewed.session.atoms()) == np.sum(centres[:, 0] < 40)
+
+
+def test_predicted_atoms_inside_a_complete_region_are_not_taken(reviewed, canvas):
+    """There the user has said that nothing more is to be found."""
+    ids = reviewed.session.atoms()["id"].tolist()
+    reviewed.session.remove_atoms(ids[:1])
+    canvas.key(Qt.Key.Key_N)
+    reviewed.review_tab.correct_here()
+    table = reviewed.session.atoms()
+    assert not ((table["x_px"] < 16) & (table["y_px"] < 16)).any()
+
+
+def test_the_overlay_follows_its_slider_and_goes_with_the_model(reviewed, canvas, qtbot):
+    layer = reviewed.predictions.layers.layers["Pb"]
+    reviewed.review_tab.predict.strength.setValue(80)
+    assert layer.opacity == pytest.approx(0.8)
+    assert layer.blending == "translucent_no_depth"
+    assert layer.contrast_limits == [0.0, 1.0]
+    assert np.allclose(np.asarray(layer.colormap.colors)[0], [1, 0, 1, 0])
+    canvas.key(Qt.Key.Key_O)
+    assert not layer.visible
+    assert all(key[0] == "label" for key in reviewed.atoms.keys)
+    canvas.key(Qt.Key.Key_O)
+    assert layer.visible
+    reviewed.session.model = None
+    qtbot.waitUntil(lambda: not reviewed.predictions.layers.layers, timeout=PATIENCE_MS)
+    assert layer not in reviewed.bench.viewer.layers

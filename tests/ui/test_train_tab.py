@@ -1,0 +1,198 @@
+"""The Train tab: a real training launched from the window, followed, stopped, found again."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from napari_apgan.atoms import make_atoms
+from napari_apgan.errors import UserError
+from napari_apgan.models.card import HeldOutScore
+from napari_apgan.regions import Region
+from napari_apgan.train import RunSettings, prepare_run
+from napari_apgan.train.events import Done, EventLog, Started, Step, Validated
+from napari_apgan.train.runfile import CHECKPOINT_FILE, LOCK_FILE
+from napari_apgan.ui.train_words import estimate_sentence, score_words
+
+pytestmark = pytest.mark.gui
+
+#: Nothing here waits for more than this; a busy machine is slow to import torch.
+PATIENCE_MS = 150_000
+
+
+def label(workbench, centres, x_end: float = 64.0) -> None:
+    """Label the columns left of `x_end` and mark that part complete."""
+    inside = centres[centres[:, 0] < x_end]
+    workbench.session.add_atoms(make_atoms(inside, "Pb"))
+    workbench.session.add_region(Region.rectangle(-0.5, -0.5, x_end, 95.5))
+    workbench.session.project.add_pair(workbench.session.source_id, 0)
+
+
+def make_quick(workbench, steps: int = 20) -> None:
+    """Ask for a training of a few seconds."""
+    form = workbench.train_tab.advanced.run_form
+    form.editors["steps"].setText(str(steps))
+    form.editors["threads"].setText("1")
+
+
+def write_run(workbench, *, fraction: float):
+    """Make a run folder as a trainer leaves it that died when `fraction` was done."""
+    project = workbench.session.project
+    run_dir = project.new_run_dir()
+    prepare_run(project.training_pairs(), run_dir, RunSettings(), project.elements)
+    log = EventLog(run_dir / "events.jsonl")
+    log.write(
+        Started(
+            host=socket.gethostname(),
+            device="cpu",
+            threads=1,
+            preset="fast",
+            pairs=1,
+            split="blocks",
+            training_atoms=20,
+            validation_atoms=4,
+        )
+    )
+    log.write(
+        Step(step=60, epoch=1, loss=0.4, rate=1e-3, progress=fraction, elapsed_s=6, remaining_s=30)
+    )
+    log.close()
+    (run_dir / CHECKPOINT_FILE).write_bytes(b"state")
+    return run_dir
+
+
+def test_without_labels_the_button_says_what_to_do(bench):
+    bench.show_tab("train")
+    bench.train_tab.press()
+    assert "Nothing to learn from yet" in bench.messages.text.text()
+    bench.train_tab.refresh_now()
+    assert "Nothing to learn from yet" in bench.train_tab.teach.text()
+    bench.session.add_atoms(make_atoms([[20.0, 20.0]], "Pb"))
+    bench.train_tab.press()
+    assert "No area is marked complete yet" in bench.messages.text.text()
+    bench.session.add_region(Region.rectangle(60, 60, 90, 90))
+    bench.train_tab.press()
+    assert "No frame is chosen" in bench.messages.text.text()
+    bench.session.project.add_pair(bench.session.source_id, 0)
+    bench.train_tab.press()
+    assert "hold no atoms" in bench.messages.text.text()
+    assert bench.session.project.runs() == []
+
+
+def test_the_list_is_the_training_set(bench, centres):
+    label(bench, centres)
+    tab = bench.train_tab
+    bench.show_tab("train")
+    tab.refresh_now()
+    item = tab.list.item(0)
+    assert item.text() == "picture · 24 atoms · 1 region"
+    assert tab.summary.text() == "1 pair · 24 atoms"
+    item.setCheckState(item.checkState().Unchecked)
+    assert bench.session.project.pairs == []
+    bench.bench.undo()
+    tab.refresh_now()
+    assert len(bench.session.project.pairs) == 1
+    assert tab.list.item(0).checkState() == item.checkState().Checked
+
+
+def test_advanced_settings_come_from_the_models_and_are_checked(bench, centres):
+    label(bench, centres)
+    tab = bench.train_tab
+    tab.advanced.run_form.editors["seed"].setText("7")
+    tab.advanced.loss_form.editors["ssim"].setText("0,5")
+    settings = tab._settings(bench.session.project, None)
+    assert settings.seed == 7
+    assert settings.chosen_preset().recipe.weights.ssim == 0.5
+    assert "shows as many" not in tab.advanced.run_form.editors["seed"].toolTip()
+    assert "random" in tab.advanced.run_form.editors["seed"].toolTip()
+    tab.advanced.run_form.editors["seed"].setText("many")
+    with pytest.raises(UserError, match="many.*does not fit seed"):
+        tab._settings(bench.session.project, None)
+
+
+def test_a_training_runs_beside_the_window_and_brings_the_overlay(bench, centres, qtbot):
+    label(bench, centres)
+    make_quick(bench)
+    tab = bench.train_tab
+    bench.show_tab("train")
+    tab.press()
+    qtbot.waitUntil(lambda: tab.monitor.running, timeout=PATIENCE_MS)
+    assert tab.primary.text() == "Stop"
+    qtbot.waitUntil(lambda: bool(bench.predictions.layers.layers), timeout=PATIENCE_MS)
+    assert tab.progress.result.text().startswith("Done in ")
+    assert tab.progress.losses.series
+    assert bench.session.model == bench.session.project.runs()[-1]
+    assert [r.number for r in bench.session.project.rounds] == [1]
+    layer = bench.predictions.layers.layers["Pb"]
+    assert layer.data.shape == (96, 128)
+    viewer = bench.bench.viewer
+    assert viewer.layers.selection.active is bench.atoms.layer
+    assert viewer.layers.index(layer) == viewer.layers.index(bench.image_layer) + 1
+    bench.bench.actions.run("overlay")
+    assert not layer.visible
+    assert len(bench.session.atoms()) == np.sum(centres[:, 0] < 64)
+    assert "torch" not in sys.modules
+
+
+def test_an_interrupted_training_is_offered_when_the_project_is_opened(
+    bench, centres, tmp_path, open_workbench
+):
+    label(bench, centres)
+    bench.session.save_as(tmp_path / "kept.apgan")
+    run_dir = write_run(bench, fraction=0.62)
+    bench.session.close_project()
+    bench.session.open_project(tmp_path / "kept.apgan")
+    tab = bench.train_tab
+    assert "was interrupted" in bench.messages.text.text()
+    assert bench.messages.action_button.text() == "Resume"
+    bench.show_tab("train")
+    tab.refresh_now()
+    assert not tab.resume_button.isHidden()
+    assert tab.resume_button.text() == "Resume at 62%"
+    assert run_dir.name in tab.resume_button.toolTip()
+
+
+def test_a_running_training_is_found_again_and_its_end_is_noticed(bench, centres, tmp_path, qtbot):
+    label(bench, centres)
+    bench.session.save_as(tmp_path / "kept.apgan")
+    run_dir = write_run(bench, fraction=0.5)
+    bench.session.close_project()
+    with FileLock(run_dir / LOCK_FILE):  # what a trainer holds while it lives
+        bench.session.open_project(tmp_path / "kept.apgan")
+        tab = bench.train_tab
+        assert tab.monitor.folder.path == run_dir
+        assert tab.primary.text() == "Stop"
+        assert "50%" in tab.progress.bar.format()
+        log = EventLog(run_dir / "events.jsonl")
+        score = HeldOutScore(
+            f1=0.97,
+            precision=1.0,
+            recall=0.94,
+            error_px=0.3,
+            error_pm=6.0,
+            tolerance_px=4.0,
+            n_atoms=64,
+            split="regions",
+        )
+        log.write(Validated(step=90, epoch=2, loss=0.2, score=score, threshold=0.5, best=True))
+        log.write(Done(step=100, epoch=2, elapsed_s=41, best="best.safetensors", score=score))
+        log.close()
+    qtbot.waitUntil(lambda: not tab.monitor.running, timeout=PATIENCE_MS)
+    said = tab.progress.result.text()
+    assert said == "Done in 41 s: agrees with your held-out labels 0.97; 6 pm."
+    assert {s.name for s in tab.progress.quality.series} == {"agreement", "error"}
+
+
+def test_estimates_and_scores_are_said_in_words():
+    assert estimate_sentence(12, 130, measured=False).startswith("Roughly 10 s to a first model")
+    assert "3 h at the most" in estimate_sentence(200, 10_000, measured=True)
+    few = HeldOutScore(
+        f1=1.0, precision=1.0, recall=1.0, tolerance_px=2.0, n_atoms=9, split="blocks"
+    )
+    assert "too few to be sure" in score_words(few)
+    none = few.model_copy(update={"split": "none"})
+    assert "too few to hold any out" in score_words(none)
