@@ -124,6 +124,7 @@ class Canvas:
 def window(qapp) -> Iterator[Any]:
     """One napari window for the tests of a module, as widgets see it."""
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
+    viewer.window.resize(1366, 768)
     yield PublicOnlyProxy(viewer)
     with patch.object(viewer.window._qt_window, "_save_current_window_settings"):
         viewer.close()

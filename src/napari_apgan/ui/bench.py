@@ -100,25 +100,15 @@ class Bench(Acts):
         layers.events.removed.connect(self._on_removed)
         self.viewer.dims.events.current_step.connect(self._on_step)
 
-    def close(self) -> None:
-        """Let go of the viewer; the session keeps everything."""
-        session, layers = self.session, self.viewer.layers
-        for signal, slot in (
-            (session.project_changed, self._on_project),
-            (session.source_changed, self._on_source),
-            (session.frame_changed, self._on_frame),
-            (session.atoms_changed, self._on_atoms),
-            (session.regions_changed, self._on_regions),
-            (session.elements_changed, self._draw_atoms),
-            (session.calibration_changed, self._on_calibration),
-        ):
-            signal.disconnect(slot, missing_ok=True)
+    def close(self, *, remove_layers: bool) -> None:
+        """Let go of the viewer; the session keeps everything that was drawn."""
+        layers = self.viewer.layers
         layers.selection.events.active.disconnect(self._on_active)
         layers.events.removed.disconnect(self._on_removed)
         self.viewer.dims.events.current_step.disconnect(self._on_step)
         self._hover_timer.stop()
         self._map_timer.stop()
-        self.scene.release()
+        self.scene.release(remove_layers=remove_layers)
 
     # --- layers of ours ------------------------------------------------------------------------
 

@@ -142,12 +142,14 @@ class Scene:
         if self.home is not None and self.home in self.viewer.layers:
             self.viewer.layers.selection.active = self.home
 
-    def release(self) -> None:
-        """Unbind keys and mouse from everything."""
+    def release(self, *, remove_layers: bool) -> None:
+        """Unbind keys and mouse from everything, and take our layers away if asked to."""
         for layer in self._bound:
             self._actions.unbind(layer)
             self._mouse.unbind(layer)
         self._bound = []
+        for layer in list(self._owned) if remove_layers else []:
+            self.drop(layer)
 
     def _bind(self, layer: Layer) -> None:
         if not any(layer is x for x in self._bound):

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from psygnal import Signal
 from qtpy.QtWidgets import QApplication
 
 from napari_apgan.project import Session
@@ -35,3 +36,10 @@ def close_all() -> None:
     """Write every open project to its files; what napari does on quitting."""
     for session in list(_sessions.values()):
         session.close_project()
+
+
+def stop_listening(session: Session) -> None:
+    """Disconnect everything from a session: its workbench is gone, and the next connects anew."""
+    for name, kind in vars(Session).items():
+        if isinstance(kind, Signal):
+            getattr(session, name).disconnect()

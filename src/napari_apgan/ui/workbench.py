@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.settings import get_plugin_settings, get_settings
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QHideEvent, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (
     QApplication,
@@ -34,7 +34,7 @@ from .header import CalibrationBar, Header, MessageArea
 from .label_tab import LabelTab
 from .project_menu import ProjectMenu, worth_offering
 from .review_tab import ReviewTab
-from .sessions import session_of
+from .sessions import session_of, stop_listening
 from .train_tab import TrainTab
 
 TABS = ("label", "train", "review")
@@ -62,6 +62,7 @@ class Workbench(QWidget):
         self.tabs.setDocumentMode(True)
         self.projects = ProjectMenu(self, self.header.menu)
         self._keys_sheet: QDialog | None = None
+        self._retired = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(5)
@@ -121,7 +122,6 @@ class Workbench(QWidget):
         self._shortcut = QShortcut(QKeySequence("?"), self)
         self._shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
         self._shortcut.activated.connect(self.show_keys)
-        self.destroyed.connect(bench.close)
 
     def _apply_settings(self) -> None:
         """Take what napari's preferences say."""
@@ -304,19 +304,40 @@ class Workbench(QWidget):
         """Stop key releases as well."""
         event.accept()
 
+    def event(self, event: QEvent) -> bool:
+        """Notice that napari took the widget out of its dock: the dock was closed."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.retire(remove_layers=True)
+            self.deleteLater()
+        return super().event(event)
+
     def hideEvent(self, event: QHideEvent) -> None:
         """Write the project to its files once napari's window has really closed."""
         super().hideEvent(event)
         # Weakly: a window that waits for a timer would outlive its closing.
-        session, window = self.session, weakref.ref(self.window())
-        QTimer.singleShot(0, lambda: _close_with(session, window()))
+        session, me, window = self.session, weakref.ref(self), weakref.ref(self.window())
+        QTimer.singleShot(0, lambda: _close_with(session, me(), window()))
+
+    def retire(self, *, remove_layers: bool) -> None:
+        """Let go of viewer and session; the session keeps everything for the next workbench."""
+        if self._retired:
+            return
+        self._retired = True
+        stop_listening(self.session)
+        for tab in (self.train_tab, self.review_tab):
+            tab.close_down()
+        self.train_tab.predictions.close()
+        self.bench.close(remove_layers=remove_layers)
 
 
-def _close_with(session: Session, window: QWidget | None) -> None:
+def _close_with(session: Session, workbench: Workbench | None, window: QWidget | None) -> None:
     """Close the project unless the user thought better of closing the window."""
     try:
         open_still = window is not None and window.isVisible()
     except RuntimeError:  # Qt has deleted it
         open_still = False
-    if not open_still:
-        session.close_project()
+    if open_still:
+        return
+    if workbench is not None:
+        workbench.retire(remove_layers=False)
+    session.close_project()
