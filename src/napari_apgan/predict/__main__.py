@@ -16,6 +16,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     )
     parser.add_argument("--serve", action="store_true", required=True, help="listen on stdin")
     parser.parse_args(arguments)
+    # Threads that spin while they wait starve each other when a training runs beside.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # torch is imported with the server, and may print: stdout is taken first.
     from .stdout import keep_stdout_clean
 

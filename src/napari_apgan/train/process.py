@@ -112,7 +112,13 @@ def stop_on_signals(asked: Callable[[], bool]) -> Callable[[], bool]:
 
 
 def lower_priority() -> None:
-    """Let everything else on this computer go first; then all cores may be used."""
+    """Let everything else on this computer go first; then all cores may be used.
+
+    Must come before torch is imported: its threads read their waiting policy once.
+    """
+    # Threads that spin while they wait for a preempted one make a step ten times longer as soon
+    # as anything else runs (measured: 1.7 s against 0.15 s on two busy cores).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if sys.platform == "win32":
         import ctypes
 
