@@ -13,6 +13,11 @@ from .atoms import positions
 from .elements import Element
 from .errors import UserError
 
+Floats = NDArray[np.float64]
+
+#: Pixels drawn at once; bounds the memory.
+CHUNK_PIXELS = 1 << 18
+
 
 def default_radius_px(atoms: pd.DataFrame) -> float:
     """Suggest a disc radius in px from the spacing of the atoms.
@@ -27,19 +32,88 @@ def default_radius_px(atoms: pd.DataFrame) -> float:
     return float(np.clip(0.25 * np.median(distance), 1.5, 12.0))
 
 
+def disc_coverage(dx: Floats, dy: Floats, radius_px: float) -> Floats:
+    """Return how much of each pixel's area lies inside a disc.
+
+    The part of a disc left of x and below y has a closed form of functions of x alone and of y
+    alone; the differences of that part between the four corners of a pixel are its covered area.
+    Pixels are coarse for small discs: the centre of mass of the areas would lie up to 0.02 px
+    beside the centre of a disc of radius 1.5. The disc is therefore drawn that little on the other
+    side, so that its centre of mass, which is what a network learns, is right to 0.001 px.
+
+    Parameters
+    ----------
+    dx : (N, K) array
+        Columns of consecutive pixels relative to the centres of N discs, in px.
+    dy : (N, L) array
+        Rows likewise.
+    radius_px : float
+
+    Returns
+    -------
+    (N, L, K) array, 0..1
+    """
+    radius = float(radius_px)
+    x, arc_x = _edges(dx - _centring_shift(dx, radius), radius)
+    y, arc_y = _edges(dy - _centring_shift(dy, radius), radius)
+    x, arc_x = x[:, None, :], arc_x[:, None, :]
+    y, arc_y = y[:, :, None], arc_y[:, :, None]
+    # A corner inside the disc: a quarter disc, a rectangle, and two strips under the arc.
+    quarter = 0.25 * np.pi * radius**2
+    part = np.where(
+        x**2 + y**2 < radius**2,
+        quarter + arc_x + arc_y + x * y,
+        # A corner outside: the whole left of x and the whole below y, less what is counted twice.
+        np.where(
+            y > 0,
+            np.where(x > 0, 2 * (arc_x + arc_y), 2 * (quarter + arc_x)),
+            np.where(x > 0, 2 * (quarter + arc_y), 0.0),
+        ),
+    )
+    area: Floats = np.diff(np.diff(part, axis=1), axis=2)
+    return np.clip(area, 0.0, 1.0, out=area)
+
+
+def _edges(pixel: Floats, radius: float) -> tuple[Floats, Floats]:
+    """Return the pixels' edges, cut to the disc, and the area under the half circle from 0 to each.
+
+    The area is ``(t sqrt(r² - t²) + r² asin(t / r)) / 2``.
+    """
+    edge = np.concatenate([pixel - 0.5, pixel[:, -1:] + 0.5], axis=1)
+    edge = np.clip(edge, -radius, radius)
+    height = np.sqrt(np.maximum(radius**2 - edge**2, 0.0))
+    return edge, 0.5 * (edge * height + radius**2 * np.arcsin(edge / radius))
+
+
+def _centring_shift(pixel: Floats, radius: float) -> Floats:
+    """Return (N, 1) shifts along one axis that put the centre of mass of each disc at its centre.
+
+    The columns of a disc are strips whose areas are known, so each axis is solved by itself, by
+    iteration. Discs narrower than a pixel cannot be placed so; the shift is bounded.
+    """
+    reach = int(np.ceil(radius + 1))
+    place = pixel[:, :1] - np.rint(pixel[:, :1]) + np.arange(-reach, reach + 1)
+    shift = np.zeros((len(pixel), 1))
+    for _ in range(2):
+        strip = 2 * np.diff(_edges(place - shift, radius)[1], axis=1)
+        off = (place * strip).sum(axis=1, keepdims=True) / (np.pi * radius**2)
+        shift = np.clip(shift - off, -0.1, 0.1)
+    return shift
+
+
 def draw_discs(
     xy_px: NDArray[np.floating], radius_px: float, shape: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Draw solid discs with partial pixels at their rims.
 
-    Each pixel holds the fraction of its area inside a disc, to first order in the curvature
-    (exact for a straight rim): ``clip(radius + 1/2 - distance, 0, 1)``, so the centre of mass of a
-    disc lies at its true sub-pixel position. Where discs touch, the larger value stays.
+    Each pixel holds the fraction of its area inside a disc, and the centre of mass of a disc lies
+    at its true sub-pixel position (:func:`disc_coverage`). Where discs touch, the larger value
+    stays.
 
     Parameters
     ----------
     xy_px : (N, 2) array
-        x, y in px.
+        x, y in px; discs outside may reach in.
     radius_px : float
     shape : (int, int)
         (rows, columns).
@@ -50,17 +124,23 @@ def draw_discs(
     """
     if not radius_px > 0:
         raise UserError("The radius of the discs must be positive.")
+    rows, columns = shape
     out = np.zeros(shape, dtype=np.float32)
-    reach = int(np.ceil(radius_px + 1))
-    for x, y in np.asarray(xy_px, dtype=np.float64).reshape(-1, 2).tolist():
-        x0, x1 = max(round(x) - reach, 0), min(round(x) + reach + 1, shape[1])
-        y0, y1 = max(round(y) - reach, 0), min(round(y) + reach + 1, shape[0])
-        if x0 >= x1 or y0 >= y1:
-            continue
-        dy = np.arange(y0, y1)[:, None] - y
-        dx = np.arange(x0, x1)[None, :] - x
-        disc = np.clip(radius_px + 0.5 - np.hypot(dx, dy), 0.0, 1.0).astype(np.float32)
-        np.maximum(out[y0:y1, x0:x1], disc, out=out[y0:y1, x0:x1])
+    reach = int(np.ceil(radius_px + 0.5))
+    xy = np.asarray(xy_px, dtype=np.float64).reshape(-1, 2)
+    far = radius_px + 0.5
+    xy = xy[((xy > -0.5 - far) & (xy < np.array([columns, rows]) - 0.5 + far)).all(axis=1)]
+    offset = np.arange(-reach, reach + 1)
+    step = max(1, CHUNK_PIXELS // len(offset) ** 2)
+    for first in range(0, len(xy), step):
+        centre = xy[first : first + step]
+        base = np.rint(centre).astype(np.intp)
+        px, py = base[:, :1] + offset, base[:, 1:] + offset
+        disc = disc_coverage(px - centre[:, :1], py - centre[:, 1:], radius_px)
+        inside = ((py >= 0) & (py < rows))[:, :, None] & ((px >= 0) & (px < columns))[:, None, :]
+        inside &= disc > 0
+        index = (py * columns)[:, :, None] + px[:, None, :]
+        np.maximum.at(out.reshape(-1), index[inside], disc[inside].astype(np.float32))
     return out
 
 

@@ -8,7 +8,7 @@ import pytest
 from napari_apgan.atoms import positions
 from napari_apgan.frames import Frame
 from napari_apgan.io.pairs import Pair
-from napari_apgan.maps import draw_discs, output_map
+from napari_apgan.maps import output_map
 from napari_apgan.measure import find_atoms
 from napari_apgan.models.recipe import Augmentation
 from napari_apgan.train.augment import augment, jitter_rows
@@ -19,7 +19,6 @@ from napari_apgan.train.crops import (
     fill_missing,
     make_training_frame,
 )
-from napari_apgan.train.discs import stamp_discs
 
 from .conftest import lattice_pair
 
@@ -30,18 +29,6 @@ RADII = [2.0, 2.5]
 def prepared(pair: Pair | None = None):  # type: ignore[no-untyped-def]
     pair = pair or lattice_pair()
     return pair, make_training_frame(pair, np.ones(pair.frame.shape, bool), NAMES, 2.5, "robust")
-
-
-def test_stamped_discs_are_those_of_the_output_map() -> None:
-    rng = np.random.default_rng(0)
-    xy = rng.uniform(-4, 44, size=(60, 2))
-    channel = rng.integers(0, 2, size=60)
-    stamped = stamp_discs(xy, channel, RADII, (40, 36))
-    for c in (0, 1):
-        np.testing.assert_allclose(
-            stamped[c], draw_discs(xy[channel == c], RADII[c], (40, 36)), atol=1e-6
-        )
-    assert not stamp_discs(np.empty((0, 2)), np.empty(0, int), RADII, (8, 8)).any()
 
 
 def test_an_unturned_crop_is_a_part_of_the_frame() -> None:

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from napari_apgan.atoms import empty_atoms, make_atoms
 from napari_apgan.errors import UserError
+from napari_apgan.maps import disc_coverage
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -217,7 +218,7 @@ def _fit_chunk(
         dx = px - centre[:, :1]
         dy = py - centre[:, 1:]
         distance = np.sqrt(dy[:, :, None] ** 2 + dx[:, None, :] ** 2)
-        disc = np.clip(radius + 0.5 - distance, 0.0, 1.0)
+        disc = disc_coverage(dx, dy, radius)
         # A rim two pixels wide feels a shift from farther away than the drawn one of one pixel.
         rim = (np.abs(distance - radius) < 1.0) * weight / np.maximum(distance, 1e-6)
         gx, gy = rim * dx[:, None, :], rim * dy[:, :, None]

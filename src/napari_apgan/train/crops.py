@@ -12,10 +12,9 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinat
 
 from napari_apgan.atoms import positions
 from napari_apgan.io.pairs import Pair
+from napari_apgan.maps import draw_discs
 from napari_apgan.models.normalise import normalise
 from napari_apgan.models.recipe import Augmentation
-
-from .discs import stamp_discs
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -186,9 +185,8 @@ def cut_crop(
     xy = (frame.xy - placement.centre) @ inverse.T + middle
     reach = max(radius_px) + 2
     near = ((xy > -reach) & (xy < side - 1 + reach)).all(axis=1)
-    return Crop(
-        image,
-        valid,
-        frame.learn[row, column] & inside,
-        stamp_discs(xy[near], frame.channel[near], radius_px, (side, side)),
+    xy, channel = xy[near], frame.channel[near]
+    target = np.stack(
+        [draw_discs(xy[channel == c], r, (side, side)) for c, r in enumerate(radius_px)]
     )
+    return Crop(image, valid, frame.learn[row, column] & inside, target)
