@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_apgan.atoms import COLUMNS, conform, positions, with_calibration
-from napari_apgan.elements import Element, make_elements
+from napari_apgan.elements import SYMBOLS, Element, make_elements
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
 from napari_apgan.io.tables import atoms_to_csv, save_text
@@ -34,16 +34,6 @@ EXPORT_SUFFIXES: dict[str, str] = {
     "atomap": ".hdf5",
     "napari": ".points.csv",
 }
-
-_SYMBOLS = frozenset(
-    (
-        "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga "
-        "Ge As Se Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd "
-        "Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra "
-        "Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv "
-        "Ts Og "
-    ).split()
-)
 
 #: Stands for a class that is no chemical element, as in ASE.
 _DUMMY = "X"
@@ -260,4 +250,4 @@ def to_napari(export: Export) -> str:
 
 
 def _symbol(name: str) -> str:
-    return name if name in _SYMBOLS else _DUMMY
+    return name if name in SYMBOLS else _DUMMY

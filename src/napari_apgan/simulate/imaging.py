@@ -35,8 +35,6 @@ class PeakShape:
 #: Core of an aberration-corrected probe on a vibrating column, and the tails (source size, residual
 #: aberrations) that reach the neighbouring columns.
 HAADF_PEAK = PeakShape((44.0, 120.0), (0.9, 0.1))
-#: Thin graphene near Scherzer focus: a core, a ring of the other sign, a weak second ring.
-HRTEM_PEAK = PeakShape((42.0, 75.0, 130.0), (1.55, -0.72, 0.17))
 
 
 def render(
