@@ -500,18 +500,18 @@ class ReviewTab(QWidget):
         rows, columns = image.data.shape[-2:]
         x0, y0, x1, y1 = item.box
         viewer.reset_view()
-        whole = float(viewer.camera.zoom)
+        whole = float(viewer.scene.camera.zoom)
         larger = min(rows / max(y1 - y0, 1), columns / max(x1 - x0, 1))
         self._centre((x0 + x1) / 2, (y0 + y1) / 2)
-        viewer.camera.zoom = whole * max(1.0, larger * _FILL)
+        viewer.scene.camera.zoom = whole * max(1.0, larger * _FILL)
 
     def _centre(self, x: float, y: float) -> None:
         image, viewer = self._workbench.image_layer, self._workbench.viewer
         point = np.zeros(image.ndim)
         point[-2:] = y, x
         world = np.asarray(image.data_to_world(point))[-2:]
-        centre = list(viewer.camera.center)
-        viewer.camera.center = (*centre[:-2], *(float(v) for v in world))
+        centre = list(viewer.scene.camera.center)
+        viewer.scene.camera.center = (*centre[:-2], *(float(v) for v in world))
 
     def _bring_into_view(self, x: float, y: float) -> None:
         """Move the camera only when a place is outside the middle of the view."""
