@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,11 @@ def test_ten_recent_projects_are_kept_newest_first(tmp_path: Path) -> None:
         Settings.load().remember_project(tmp_path / str(number))
     kept = [Path(p).name for p in Settings.load().recent_projects]
     assert kept == ["5", "11", "10", "9", "8", "7", "6", "4", "3", "2"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_files_are_as_readable_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("x")
+    write_atomically(tmp_path / "ours", "x")
+    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "ours")}
+    assert len(modes) == 1

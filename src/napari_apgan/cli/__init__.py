@@ -10,7 +10,7 @@ import typer
 
 from napari_apgan.errors import UserError
 
-from . import demo, export, info, predict, review, score, train
+from . import bench, demo, export, info, predict, review, score, train
 
 app = typer.Typer(
     name="apgan",

@@ -1,0 +1,62 @@
+"""``apgan bench``: the tables of docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_apgan.train import RunSettings
+
+from .common import AsJson, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of verbs."""
+    bench = typer.Typer(help="Print the tables of docs/benchmarks.md.", no_args_is_help=True)
+    app.add_typer(bench, name="bench")
+
+    @bench.command()
+    def real(
+        case: Annotated[str, typer.Option(help="graphene or ptnc.")],
+        data: Annotated[Path, typer.Option(help="Folder of the real images.")],
+        preset: Annotated[str, typer.Option(help="The preset to train.")] = "fast",
+        minutes: Annotated[
+            float | None, typer.Option(min=0.01, help="Budget of each training.")
+        ] = None,
+        steps: Annotated[int | None, typer.Option(min=1, help="Budget of each training.")] = None,
+        seeds: Annotated[str, typer.Option(help="Such as 0,1,2; by default the case's own.")] = "",
+        threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+        keep: Annotated[Path | None, typer.Option(help="Keep the run folders here.")] = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Train and score on held-out parts of real images, beside tuned classical finders."""
+        from napari_apgan.bench.real import run
+
+        result = run(
+            case,
+            data,
+            settings=RunSettings(preset=preset, minutes=minutes, steps=steps, threads=threads),
+            seeds=[int(s) for s in seeds.split(",") if s.strip()] or None,
+            keep=keep,
+        )
+        if as_json:
+            print_json(result.model_dump(mode="json"))
+        else:
+            typer.echo(result.report())
+
+    @bench.command()
+    def eventloop(
+        seconds: Annotated[float, typer.Option(min=1, help="How long to measure.")] = 25.0,
+        size: Annotated[int, typer.Option(min=64, help="Side of the image in px.")] = 1024,
+        as_json: AsJson = False,
+    ) -> None:
+        """Measure the gaps between turns of the window's event loop while a training runs."""
+        from napari_apgan.bench.eventloop import measure
+
+        result = measure(seconds, image_px=size)
+        if as_json:
+            print_json(result.model_dump(mode="json"))
+        else:
+            typer.echo(result.table())
