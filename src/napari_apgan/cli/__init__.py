@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (demo, info, train, predict, score, review, export):
+for verb in (demo, info, train, predict, score, review, export, bench):
     verb.register(app)
 
 
