@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -164,8 +165,8 @@ def dock_workbench(
 def put_away(workbench: Workbench) -> None:
     """Close the project and the dock; pytest keeps the widget, which would keep its window."""
     workbench.session.close_project()
-    workbench.viewer.window.remove_dock_widget(workbench)
-    workbench.deleteLater()
+    with suppress(LookupError):  # the test closed it itself
+        workbench.viewer.window.remove_dock_widget(workbench)
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     QApplication.processEvents()
     gc.collect()
@@ -194,3 +195,35 @@ def canvas(bench: Workbench) -> Iterator[Canvas]:
 def centres() -> np.ndarray:
     """Centres x, y of the lattice's columns, row by row."""
     return lattice_image()[1]
+
+
+# Test modules cannot import this file, so its helpers come as fixtures.
+
+
+@pytest.fixture
+def dock() -> Callable[..., Workbench]:
+    return dock_workbench
+
+
+@pytest.fixture
+def undock() -> Callable[[Workbench], None]:
+    return put_away
+
+
+@pytest.fixture
+def lattice() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    return lattice_image
+
+
+@pytest.fixture
+def hand_on() -> Iterator[Callable[[Workbench], Canvas]]:
+    """Return a hand on the canvas of a workbench."""
+    hands: list[Canvas] = []
+
+    def make(workbench: Workbench) -> Canvas:
+        hands.append(Canvas(workbench))
+        return hands[-1]
+
+    yield make
+    for hand in hands:
+        vars(hand).clear()

@@ -61,7 +61,7 @@ class Mouse:
                 callbacks.remove(mine)
 
     def reach(self, layer: Any) -> float:
-        """Return the reach in px of the image: world size of a screen pixel over that of an image pixel."""
+        """Return the reach in px of the image; a world unit is `zoom` screen px."""
         return REACH / float(self._viewer.scene.camera.zoom) / abs(float(layer.scale[-1]))
 
     def _move(self, layer: Any, event: Any) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from napari.settings import get_plugin_settings, get_settings
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QHideEvent, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (
     QApplication,
@@ -16,6 +15,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QLabel,
     QLineEdit,
+    QMainWindow,
     QShortcut,
     QTabWidget,
     QVBoxLayout,
@@ -24,7 +24,6 @@ from qtpy.QtWidgets import (
 
 from napari_apgan.frames import Calibration
 from napari_apgan.io import READABLE
-from napari_apgan.project import Session
 from napari_apgan.settings import Settings
 
 from . import keys
@@ -312,11 +311,17 @@ class Workbench(QWidget):
         return super().event(event)
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Write the project to its files once napari's window has really closed."""
+        """Write the project to its files when napari's window closes; a hidden dock stays alive.
+
+        Here, since what comes later finds widgets that Qt has deleted already.
+        """
         super().hideEvent(event)
-        # Weakly: a window that waits for a timer would outlive its closing.
-        session, me, window = self.session, weakref.ref(self), weakref.ref(self.window())
-        QTimer.singleShot(0, lambda: _close_with(session, me(), window()))
+        window = self.parentWidget()
+        while window is not None and not isinstance(window, QMainWindow):
+            window = window.parentWidget()  # a floating dock still has the main window above it
+        if window is not None and not window.isVisible() and not event.spontaneous():
+            self.retire(remove_layers=False)
+            self.session.close_project()
 
     def retire(self, *, remove_layers: bool) -> None:
         """Let go of viewer and session; the session keeps everything for the next workbench."""
@@ -328,16 +333,3 @@ class Workbench(QWidget):
             tab.close_down()
         self.train_tab.predictions.close()
         self.bench.close(remove_layers=remove_layers)
-
-
-def _close_with(session: Session, workbench: Workbench | None, window: QWidget | None) -> None:
-    """Close the project unless the user thought better of closing the window."""
-    try:
-        open_still = window is not None and window.isVisible()
-    except RuntimeError:  # Qt has deleted it
-        open_still = False
-    if open_still:
-        return
-    if workbench is not None:
-        workbench.retire(remove_layers=False)
-    session.close_project()
