@@ -56,7 +56,6 @@ class AtomsView:
     selection_changed = Signal(list)
     #: The user changed the layer by napari's own tools: (added xy, removed keys, moved key -> xy).
     changed_by_hand = Signal(object, object, object)
-    drawn = Signal()
 
     def __init__(self, make_layer: Callable[..., Points]) -> None:
         self._make_layer = make_layer
@@ -189,9 +188,8 @@ class AtomsView:
         suspect = np.zeros(n, dtype=bool)
         suspect[n_labels:] = predicted["id"].isin(self._suspects).to_numpy(dtype=bool)
         self._fill(self.layer, names, n_labels, suspect)
-        still = set(self._keys)
-        self.select([k for k in self.selected if k in still])
-        self.drawn.emit()
+        if self.selected:
+            self.select(self.selected)  # leaves out what is gone
 
     def _measure_spacing(self) -> None:
         count, _radius = self._radius
@@ -221,7 +219,9 @@ class AtomsView:
             layer.features = pd.DataFrame(
                 {
                     "id": np.array([k[1] for k in self._keys], dtype=np.int64),
-                    "state": pd.Categorical([k[0] for k in self._keys]),
+                    "state": pd.Categorical.from_codes(
+                        hollow.astype(np.int8), ["label", "predicted"]
+                    ),
                     "element": pd.Categorical(names),
                 }
             )

@@ -92,7 +92,7 @@ class Bench(Acts):
         session.frame_changed.connect(self._on_frame)
         session.atoms_changed.connect(self._on_atoms)
         session.regions_changed.connect(self._on_regions)
-        session.elements_changed.connect(self._draw_atoms)
+        session.elements_changed.connect(self._on_elements)
         session.calibration_changed.connect(self._on_calibration)
         self.atoms.selection_changed.connect(self._on_selection)
         self.atoms.changed_by_hand.connect(self._on_layer_edit)
@@ -315,10 +315,17 @@ class Bench(Acts):
         if (source_id, frame) == (self.session.source_id, self.session.frame_index):
             self._draw_atoms()
             self._draw_regions()
+            self.drawn.emit()
 
     def _on_regions(self, source_id: str, frame: int) -> None:
         if (source_id, frame) == (self.session.source_id, self.session.frame_index):
             self._draw_regions()
+            self.drawn.emit()
+
+    def _on_elements(self) -> None:
+        self._draw_atoms()
+        self._draw_regions()
+        self.drawn.emit()
 
     def _on_calibration(self, source_id: str) -> None:
         if source_id == self.session.source_id:
@@ -376,6 +383,7 @@ class Bench(Acts):
         self._draw_atoms()
         self._draw_regions()
         self.order_layers()
+        self.drawn.emit()
 
     def _draw_atoms(self) -> None:
         if self.scene.image_layer is None:
@@ -388,12 +396,10 @@ class Bench(Acts):
         self._on_selection(self.atoms.selected)
         if self.map.shown:
             self._map_timer.start()
-        self.drawn.emit()
 
     def _draw_regions(self) -> None:
         there = self.scene.image_layer is not None
         self.regions.show(self.session.regions() if there else [], self.atoms.labels)
-        self.drawn.emit()
 
     def _draw_map(self) -> None:
         if self.map.shown and self.scene.image_layer is not None:
