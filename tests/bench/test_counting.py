@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_apgan.atoms import make_atoms
 from napari_apgan.bench.counting import Counts, count, paired_gain, pooled_f1
+from napari_apgan.bench.ptnc import LEVELS, choose_threshold
+from napari_apgan.bench.training import Found
+from napari_apgan.frames import make_frame
+from napari_apgan.io.pairs import Pair
 
 BOX = (10.0, 0.0, 20.0, 20.0)
 
@@ -51,3 +56,16 @@ def test_images_of_one_field_are_drawn_together() -> None:
     together = paired_gain([[good, good], [bad, bad]] * 3, [[usual, usual]] * 6)
     assert together.value == pytest.approx(apart.value)
     assert together.high - together.low > apart.high - apart.low
+
+
+def test_the_threshold_lies_between_true_and_false_atoms() -> None:
+    truth = np.array([[10.0, 10.0], [30.0, 30.0], [50.0, 10.0]])
+    false = np.array([[10.0, 50.0], [50.0, 50.0]])
+    found = Found(np.vstack([truth, false]), np.array([0.8, 0.75, 0.7, 0.4, 0.35]), 0.0)
+    pair = Pair(
+        "image", make_frame(np.random.default_rng(0).random((64, 64))), make_atoms(truth, "Pt")
+    )
+    level = choose_threshold([found], [pair])
+    assert level in LEVELS
+    assert 0.4 < level < 0.7
+    assert len(found.above(level)) == 3

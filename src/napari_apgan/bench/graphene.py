@@ -145,9 +145,9 @@ def bench_graphene(
             settings.model_copy(update={"seed": seed}),
             [Element(name="C", color="#00FF00", polarity="dark")],
         )
-        found, took = find(done.model, frame)
-        cost.append(1e3 * took)
-        lines.append(_line(f"{settings.preset}, seed {seed}", found, truth, frame.shape))
+        found = find(done.model, frame)
+        cost.append(1e3 * found.seconds)
+        lines.append(_line(f"{settings.preset}, seed {seed}", found.xy, truth, frame.shape))
         seconds.append(done.seconds)
         steps.append(done.steps)
     say("graphene_flower: tuning the dual of ring centres")

@@ -111,21 +111,36 @@ def train(
     return Trained(load_model(run_dir), seconds, last[-1].step)
 
 
-def find(model: Model, frame: Frame, *, tta: bool = False) -> tuple[NDArray[np.float64], float]:
-    """Predict a frame at the threshold of the model card.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Atoms read from the maps of one frame.
 
-    Returns
-    -------
+    Parameters
+    ----------
     xy : (N, 2) array
-        Positions read from the maps, x, y in px.
+        x, y in px.
+    probability : (N,) array
     seconds : float
         What the prediction took.
     """
+
+    xy: NDArray[np.float64]
+    probability: NDArray[np.float64]
+    seconds: float
+
+    def above(self, threshold: float) -> NDArray[np.float64]:
+        """Return the positions at least this probable."""
+        return self.xy[self.probability >= threshold]
+
+
+def find(model: Model, frame: Frame, *, threshold: float | None = None, tta: bool = False) -> Found:
+    """Predict a frame; the threshold is the model card's unless one is given."""
     from napari_apgan.predict.inference import predict_frame
 
     begun = time.perf_counter()
-    prediction = predict_frame(model, frame, refine=False, tta=tta)
-    return positions(prediction.atoms), time.perf_counter() - begun
+    atoms = predict_frame(model, frame, threshold=threshold, refine=False, tta=tta).atoms
+    took = time.perf_counter() - begun
+    return Found(positions(atoms), atoms["probability"].to_numpy(np.float64), took)
 
 
 def say(message: str) -> None:
