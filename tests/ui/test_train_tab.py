@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from filelock import FileLock
+from qtpy.QtCore import Qt
 
 from napari_apgan.atoms import make_atoms
 from napari_apgan.errors import UserError
@@ -91,12 +92,12 @@ def test_the_list_is_the_training_set(bench, centres):
     item = tab.list.item(0)
     assert item.text() == "picture · 24 atoms · 1 region"
     assert tab.summary.text() == "1 pair · 24 atoms"
-    item.setCheckState(item.checkState().Unchecked)
+    item.setCheckState(Qt.CheckState.Unchecked)
     assert bench.session.project.pairs == []
     bench.bench.undo()
     tab.refresh_now()
     assert len(bench.session.project.pairs) == 1
-    assert tab.list.item(0).checkState() == item.checkState().Checked
+    assert tab.list.item(0).checkState() == Qt.CheckState.Checked
 
 
 def test_advanced_settings_come_from_the_models_and_are_checked(bench, centres):

@@ -82,8 +82,8 @@ class TrainMonitor(QObject):
             if events:
                 self.updated.emit()
             return
-        self.let_go()
         self.updated.emit()
+        self.let_go()
         self.ended.emit(trainer.folder, status)
 
 

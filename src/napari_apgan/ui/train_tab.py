@@ -361,6 +361,7 @@ class TrainTab(QWidget):
             self._workbench.say(sentence)
         if project is not None and run.best_model is not None and status in ("done", "stopped"):
             self._workbench.run(lambda: self._take_model(project, run))
+        self._show_run()
         self._show_buttons()
         self.refresh()
 
