@@ -111,7 +111,7 @@ def test_advanced_settings_come_from_the_models_and_are_checked(bench, centres):
     assert "shows as many" not in tab.advanced.run_form.editors["seed"].toolTip()
     assert "random" in tab.advanced.run_form.editors["seed"].toolTip()
     tab.advanced.run_form.editors["seed"].setText("many")
-    with pytest.raises(UserError, match="many.*does not fit seed"):
+    with pytest.raises(UserError, match=r"many.*does not fit seed"):
         tab._settings(bench.session.project, None)
 
 

@@ -101,6 +101,8 @@ class Chart(QWidget):
         self.series: list[Series] = []
         self.x_name = ""
         self.whole_x = False
+        #: What the left axis never goes beyond, as a share never exceeds 1.
+        self.left_most: float | None = None
         self._height = height
         self._ranges = {"left": (0.0, 1.0), "right": (0.0, 1.0)}
         self._span = (0.0, 1.0)
@@ -130,7 +132,10 @@ class Chart(QWidget):
         low, high = min(values), max(values)
         low = min(low, 0.0) if axis == "right" or low < 0.5 * high else low
         pad = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
-        return (low if low == 0.0 else low - pad), high + pad
+        top = high + pad
+        if axis == "left" and self.left_most is not None:
+            top = min(top, self.left_most)
+        return (low if low == 0.0 else low - pad), top
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw everything."""

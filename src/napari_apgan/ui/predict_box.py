@@ -8,7 +8,6 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
-    QLabel,
     QMenu,
     QProgressBar,
     QSizePolicy,
@@ -41,19 +40,20 @@ class PredictBox(QWidget):
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self._session, self._workbench, self._predictions = session, workbench, predictions
-        self.button = QToolButton()
-        self.button.setText("Predict frame")
-        self.button.setMinimumWidth(
-            self.button.fontMetrics().horizontalAdvance("Predict frame") + 36
+        self.button = text_button(
+            "Predict frame",
+            predictions.predict_frame,
+            "Find the atoms of this frame with the last model",
         )
-        self.button.setToolTip("Find the atoms of this frame with the last model")
-        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
-        self.button.clicked.connect(lambda _=False: predictions.predict_frame())
-        menu = QMenu(self.button)
+        self.more = QToolButton()
+        self.more.setArrowType(Qt.ArrowType.DownArrow)
+        self.more.setToolTip("Predict what is in view, or the whole series")
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self.more)
         menu.addAction("This frame", lambda: predictions.predict_frame())
         menu.addAction("What is in view", self.predict_view)
         self.series_action = menu.addAction("The whole series", predictions.predict_series)
-        self.button.setMenu(menu)
+        self.more.setMenu(menu)
         self.overlay = QCheckBox("Overlay (O)")
         self.overlay.setChecked(predictions.layers.visible)
         self.overlay.setToolTip("Show the probability maps and the predicted atoms")
@@ -75,7 +75,7 @@ class PredictBox(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        line = row(self.button, self.overlay, QLabel("strength"), self.strength)
+        line = row(self.button, self.more, self.overlay, self.strength)
         line.setStretch(3, 1)
         layout.addLayout(line)
         layout.addWidget(self._busy)
@@ -88,7 +88,8 @@ class PredictBox(QWidget):
         """Show what can be asked for."""
         project, source_id = self._session.project, self._session.source_id
         there = project is not None and bool(source_id)
-        self.button.setEnabled(there and self._session.model is not None)
+        for button in (self.button, self.more):
+            button.setEnabled(there and self._session.model is not None)
         series = there and project.record(source_id).n_frames > 1
         self.series_action.setEnabled(series)
         self.overlay.setChecked(self._predictions.layers.visible)

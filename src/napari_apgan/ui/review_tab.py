@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
+    QApplication,
     QListWidget,
     QListWidgetItem,
     QSizePolicy,
@@ -65,6 +66,7 @@ class ReviewTab(QWidget):
         self.predict = PredictBox(session, workbench, self.predictions)
         self.list = QListWidget()
         self.list.setWordWrap(True)
+        self.list.setSpacing(2)
         self.list.setMinimumSize(QSize(1, 120))
         self.teach = hint()
         self.current_line = hint()
@@ -82,6 +84,7 @@ class ReviewTab(QWidget):
         )
         self.chart = Chart("Each training adds a round here.", height=96)
         self.chart.whole_x = True
+        self.chart.left_most = 1.0
         self.chart.x_name = "round"
         self.verdict = hint()
         self.primary = primary_button("Retrain", "Train again, from the last model on")
@@ -301,6 +304,10 @@ class ReviewTab(QWidget):
         if item is None:
             return
         n = len(self._walk)
+        project = self._session.project
+        if project is not None and is_covered(item.box, project.regions(*_place(item))):
+            self.current_line.setText("This region is in the training set. N opens the next.")
+            return
         text = (
             f"{n} to check: Space goes from one to the next, A accepts, 1-9 change, Delete removes."
             if n
@@ -497,13 +504,14 @@ class ReviewTab(QWidget):
         image, viewer = self._workbench.image_layer, self._workbench.viewer
         if image is None:
             return
-        rows, columns = image.data.shape[-2:]
         x0, y0, x1, y1 = item.box
+        high, wide = np.abs(np.asarray(image.scale[-2:])) * (y1 - y0, x1 - x0)
         viewer.reset_view()
-        whole = float(viewer.scene.camera.zoom)
-        larger = min(rows / max(y1 - y0, 1), columns / max(x1 - x0, 1))
         self._centre((x0 + x1) / 2, (y0 + y1) / 2)
-        viewer.scene.camera.zoom = whole * max(1.0, larger * _FILL)
+        canvas = canvas_of(self._workbench)
+        if canvas is not None:  # zoom counts screen px per unit of the world
+            fit = min(canvas.width() / wide, canvas.height() / high)
+            viewer.scene.camera.zoom = _FILL * float(fit)
 
     def _centre(self, x: float, y: float) -> None:
         image, viewer = self._workbench.image_layer, self._workbench.viewer
@@ -524,6 +532,17 @@ class ReviewTab(QWidget):
         inside_y = y0 + margin_y <= y <= y1 - margin_y
         if not (inside_x and inside_y):
             self._centre(x, y)
+
+
+def canvas_of(workbench: Workbench) -> QWidget | None:
+    """Return napari's canvas in the window of the workbench."""
+    window = workbench.window()
+    found = (
+        w
+        for w in QApplication.allWidgets()
+        if type(w).__name__.startswith("CanvasBackend") and w.window() is window
+    )
+    return next(found, None)
 
 
 def _place(item: ReviewItem) -> Place:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QEventLoop, QObject, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication
 
 from napari_apgan.atoms import make_atoms
 from napari_apgan.bench.eventloop import EventLoopResult, summarise
@@ -22,11 +22,14 @@ from napari_apgan.regions import Region
 from napari_apgan.train.events import Step
 
 from .commands import open_workbench
+from .review_tab import canvas_of
 
 if TYPE_CHECKING:
     from .workbench import Workbench
 
 _TICK_MS = 10
+#: How often the canvas is made to draw the image again: as often as the curve.
+_NUDGE_MS = 500
 _SPACING_PX = 16
 _START_S = 120.0
 _STOP_S = 60.0
@@ -101,8 +104,13 @@ def _measure(workbench: Workbench, seconds: float, image_px: int) -> EventLoopRe
     before = steps()
     curve, canvas = PaintCounter(), PaintCounter()
     tab.progress.losses.installEventFilter(curve)
-    for widget in _canvases(workbench):
+    widget = canvas_of(workbench)
+    if widget is not None:
         widget.installEventFilter(canvas)
+    nudge = QTimer()
+    nudge.setInterval(_NUDGE_MS)
+    nudge.timeout.connect(lambda: _nudge(workbench, canvas.count))
+    nudge.start()
     ticks: list[float] = []
     timer = QTimer()
     timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -113,6 +121,7 @@ def _measure(workbench: Workbench, seconds: float, image_px: int) -> EventLoopRe
     QTimer.singleShot(round(1000 * seconds), loop.quit)
     loop.exec()
     timer.stop()
+    nudge.stop()
     made = steps() - before
     tab.stop()
     _turn(lambda: not tab.monitor.running, _STOP_S, "The training did not stop.")
@@ -126,14 +135,11 @@ def _measure(workbench: Workbench, seconds: float, image_px: int) -> EventLoopRe
     )
 
 
-def _canvases(workbench: Workbench) -> list[QWidget]:
-    """Return napari's canvas in the window of the workbench."""
-    window = workbench.window()
-    return [
-        w
-        for w in QApplication.allWidgets()
-        if type(w).__name__.startswith("CanvasBackend") and w.window() is window
-    ]
+def _nudge(workbench: Workbench, n: int) -> None:
+    """Move the camera to and fro by a pixel, so that the canvas draws the whole image again."""
+    camera = workbench.bench.viewer.scene.camera
+    step = float(workbench.image_layer.scale[-1]) * (1 if n % 2 else -1)
+    camera.center = (*camera.center[:-1], camera.center[-1] + step)
 
 
 def _turn(done: Callable[[], bool], limit_s: float, sentence: str) -> None:

@@ -139,7 +139,7 @@ class Choices(QWidget):
     def set_devices(self, best: str, cores: str) -> None:
         """Offer what the helper process has found: `best` is what automatic takes."""
         names = {"cpu": f"CPU{cores}", "mps": "Apple GPU (mps)"}
-        devices = [("auto", f"Automatic: {names.get(best, f'GPU ({best})')}")]
+        devices = [("auto", f"Auto: {names.get(best, f'GPU ({best})')}")]
         if best != "cpu":
             devices.append((best, names.get(best, f"GPU ({best})")))
         devices.append(("cpu", names["cpu"]))
@@ -246,6 +246,7 @@ class ProgressPanel(QWidget):
         self.losses = Chart("The loss will fall here.", height=THUMBNAIL_PX)
         self.losses.x_name = "steps"
         self.quality = Chart("Agreement with held-out labels, and the error.", height=92)
+        self.quality.left_most = 1.0
         self.picture = QLabel()
         self.picture.setFixedSize(QSize(THUMBNAIL_PX, THUMBNAIL_PX))
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
