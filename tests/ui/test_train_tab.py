@@ -157,7 +157,9 @@ def test_an_interrupted_training_is_offered_when_the_project_is_opened(
     assert run_dir.name in tab.resume_button.toolTip()
 
 
-def test_a_running_training_is_found_again_and_its_end_is_noticed(bench, centres, tmp_path, qtbot):
+def test_a_running_training_is_found_again_and_its_end_is_noticed(
+    bench, centres, tmp_path, qtbot, capsys
+):
     label(bench, centres)
     bench.session.save_as(tmp_path / "kept.apgan")
     run_dir = write_run(bench, fraction=0.5)
@@ -168,6 +170,13 @@ def test_a_running_training_is_found_again_and_its_end_is_noticed(bench, centres
         assert tab.monitor.folder.path == run_dir
         assert tab.primary.text() == "Stop"
         assert "50%" in tab.progress.bar.format()
+        bench.session.close_project()
+        assert not tab.monitor.running
+        goes_on = f"The training {run_dir.name} goes on without the window"
+        assert goes_on in capsys.readouterr().err
+        assert goes_on in bench.messages.text.text()
+        bench.session.open_project(tmp_path / "kept.apgan")
+        assert tab.monitor.running
         log = EventLog(run_dir / "events.jsonl")
         score = HeldOutScore(
             f1=0.97,

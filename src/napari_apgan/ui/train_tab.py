@@ -132,7 +132,7 @@ class TrainTab(QWidget):
             signal.connect(self.refresh)
         application = QCoreApplication.instance()
         if application is not None:
-            application.aboutToQuit.connect(self._on_quit)
+            application.aboutToQuit.connect(self._say_it_goes_on)
         bench.destroyed.connect(self.close_down)
 
     def _apply_settings(self) -> None:
@@ -155,11 +155,18 @@ class TrainTab(QWidget):
         ):
             signal.disconnect(self.refresh, missing_ok=True)
 
-    def _on_quit(self) -> None:
-        """Say in the terminal, the only place that is left, that the training goes on."""
+    def _say_it_goes_on(self) -> None:
+        """Say that a training goes on without its project being open.
+
+        In the terminal, too: when napari is closing, that is the only place left.
+        """
         folder = self.monitor.folder
-        if folder is not None and sys.stderr is not None:
-            sys.stderr.write(closing_sentence(folder.path.name, folder.remaining_s()) + "\n")
+        if folder is None:
+            return
+        sentence = closing_sentence(folder.path.name, folder.remaining_s())
+        self._workbench.say(sentence)
+        if sys.stderr is not None:
+            sys.stderr.write(sentence + "\n")
 
     # ------------------------------------------------------------------ acts
 
@@ -314,6 +321,7 @@ class TrainTab(QWidget):
         if project is not self._project:
             self._project = project
             self._run_file = None
+            self._say_it_goes_on()
             self.monitor.let_go()
             self._finished = None
             self.progress.result.setText("")
