@@ -90,6 +90,19 @@ def test_a_tiff_that_napari_opened_is_read_again_for_its_pixel_size(
     assert np.allclose(workbench.image_layer.scale, 0.02)
 
 
+def test_an_image_opened_into_a_waiting_workbench_gives_all_layers_one_unit(
+    open_workbench, lattice, recwarn
+):
+    workbench = open_workbench()
+    workbench.bench.viewer.add_image(
+        lattice()[0], scale=(0.02, 0.02), units=("nm", "nm"), name="scan"
+    )
+    QApplication.processEvents()
+    assert workbench.session.calibration.x_pm == pytest.approx(20.0)
+    assert {str(u) for layer in workbench.bench.viewer.layers for u in layer.units} == {"nanometer"}
+    assert not [w for w in recwarn if "units" in str(w.message)]
+
+
 def test_colours_and_memory_are_taken_and_said(open_workbench):
     rng = np.random.default_rng(0)
     workbench = open_workbench()

@@ -71,7 +71,7 @@ class AtomsView:
         self._keys: list[Key] = []
         self._xy = np.empty((0, 2))
         self._radius = (0, 3.0)
-        self._symbols = symbols("disc", "cross")
+        self._symbols: NDArray[Any] | None = None
 
     # --- what is shown ---------------------------------------------------------------------
 
@@ -171,6 +171,13 @@ class AtomsView:
 
     # --- drawing ---------------------------------------------------------------------------
 
+    def ensure(self) -> Points:
+        """Make the layer: only the bench knows when there is an image to draw it on."""
+        if self.layer is None:
+            self.layer = self._make_layer()
+            self.layer.events.data.connect(self._on_layer_data)
+        return self.layer
+
     def draw(self) -> None:
         """Fill the layer from the tables in one go: one upload, whatever changed."""
         predicted = self.predicted_left() if len(self._predicted) else self._predicted
@@ -180,8 +187,7 @@ class AtomsView:
         self._xy = np.concatenate([positions(self._labels), positions(predicted)])
         self._measure_spacing()
         if self.layer is None:
-            self.layer = self._make_layer()
-            self.layer.events.data.connect(self._on_layer_data)
+            return
         names = np.concatenate(
             [self._labels["element"].to_numpy(object), predicted["element"].to_numpy(object)]
         )
@@ -215,6 +221,8 @@ class AtomsView:
             layer.border_color[:] = border
             layer.size[:] = size
             layer.border_width[:] = np.where(hollow & ~suspect, 0.2, 0.12)
+            if self._symbols is None:
+                self._symbols = symbols("disc", "cross")
             layer.symbol[:] = self._symbols[suspect.astype(int)]
             layer.features = pd.DataFrame(
                 {

@@ -387,9 +387,9 @@ class Bench(Acts):
 
     def _draw_atoms(self) -> None:
         if self.scene.image_layer is None:
-            if self.atoms.layer is not None:
-                self.atoms.show_labels(empty_atoms(), self.elements)
+            self.atoms.show_labels(empty_atoms(), self.elements)
             return
+        self.atoms.ensure()
         self.atoms.show_labels(self.session.atoms(), self.elements)
         self.marks.ensure()
         self.marks.diameter_px = 2.0 * self.atoms.radius_px

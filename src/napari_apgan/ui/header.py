@@ -59,7 +59,12 @@ class Header(QWidget):
         layout.addWidget(self.line)
 
     def set_project(self, name: str, *, unsaved: bool, read_only: bool) -> None:
-        """Say which project is open and how it is kept."""
+        """Say which project is open and how it is kept; an empty name says that none is."""
+        if not name:
+            self.project_button.setText("Project  ")
+            self.state.set_text("")
+            self.save_button.hide()
+            return
         self.project_button.setText(f"{name}  ")
         if read_only:
             self.state.set_text("read only: open in another window")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Points
+from numpy.typing import NDArray
 
 from .atoms_layer import rgba, symbols
 
@@ -34,7 +35,7 @@ class Marks:
         self._selected: list[tuple[float, float]] = []
         self._spot: tuple[float, float, str, bool] | None = None
         self._ghosts: list[tuple[float, float]] = []
-        self._symbols = symbols("disc", "x")
+        self._symbols: NDArray[Any] | None = None
 
     @property
     def spot(self) -> tuple[float, float, str, bool] | None:
@@ -104,5 +105,7 @@ class Marks:
                 layer.face_color[:] = np.asarray(face)
                 layer.size[:] = self.diameter_px * np.asarray(size)
                 layer.border_width[:] = 0.14
+                if self._symbols is None:
+                    self._symbols = symbols("disc", "x")
                 layer.symbol[:] = self._symbols[np.asarray(kind, dtype=int)]
         layer.refresh(thumbnail=False)

@@ -59,6 +59,7 @@ class Workbench(QWidget):
         self.calibration = CalibrationBar()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
         self.projects = ProjectMenu(self, self.header.menu)
         self._keys_sheet: QDialog | None = None
         self._retired = False
@@ -267,7 +268,7 @@ class Workbench(QWidget):
 
     def _refresh(self, *_: object) -> None:
         session, project = self.session, self.session.project
-        name = "No project yet" if project is None else project.name
+        name = "" if project is None else project.name
         unsaved = project is not None and project.is_unsaved
         self.header.set_project(
             "Unsaved project" if unsaved else name,

@@ -1,0 +1,113 @@
+"""Drive the real program and save a picture of every tab, at two sizes of screen.
+
+    python docs/screenshots.py [FOLDER]
+
+Without a display, on Linux: ``xvfb-run -s "-screen 0 1920x1080x24" python docs/screenshots.py``.
+It opens the sample, labels a part of it, trains for real (a minute or two) and predicts.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SCRATCH = tempfile.TemporaryDirectory(prefix="apgan-screenshots-", ignore_cleanup_errors=True)
+os.environ["APGAN_HOME"] = SCRATCH.name
+# Before napari is imported: nothing of the user's is read or written.
+os.environ["NAPARI_CONFIG"] = str(Path(SCRATCH.name) / "napari.yaml")
+
+import napari  # noqa: E402
+from qtpy.QtWidgets import QApplication  # noqa: E402
+
+from napari_apgan.elements import Element  # noqa: E402
+from napari_apgan.regions import Region  # noqa: E402
+from napari_apgan.simulate import make_sample  # noqa: E402
+from napari_apgan.ui.commands import open_workbench  # noqa: E402
+
+SIZES = {"1366x768": (1366, 768), "1920x1080": (1920, 1080)}
+PAPER = {"Pb": "#FF00FF", "Sr": "#00FFFF", "Ti": "#FFFF00"}
+
+
+def turn(seconds: float = 0.3) -> None:
+    """Let the program run for a while."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+def until(true: Callable[[], bool], seconds: float) -> bool:
+    """Let the program run until something is true; False when it took too long."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        turn(0.1)
+    return True
+
+
+def main(folder: Path) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    viewer = napari.Viewer(title="napari-apgan", show_welcome_screen=False)
+
+    def shoot(name: str) -> None:
+        for label, size in SIZES.items():
+            viewer.window.resize(*size)
+            turn()
+            viewer.reset_view()
+            turn()
+            path = folder / f"{name}-{label}.png"
+            viewer.window.screenshot(str(path), canvas_only=False, flash=False)
+            print(path)
+
+    workbench = open_workbench(viewer, "label")
+    shoot("empty")
+    viewer.open_sample("napari-apgan", "pto_sto")
+    turn()
+    for name, color in PAPER.items():
+        workbench.bench.add_element(Element(name=name, color=color))
+    workbench.session.element = "Pb"
+    shoot("elements")
+    workbench.label_tab.detection.run()
+    until(lambda: workbench.label_tab.detection.candidates > 0, 30)
+    shoot("detect")
+    workbench.label_tab.detection.discard()
+
+    truth = make_sample(seed=7, n_frames=1, shape=(384, 384)).pairs[0].atoms
+    left = truth[truth["x_px"] < 215]
+    workbench.session.add_atoms(left.assign(origin="human"))
+    workbench.bench.add_region(Region.rectangle(2, 2, 200, 270))
+    workbench.bench.add_region(
+        Region.rectangle(2, 285, 200, 380).model_copy(update={"held_out": True})
+    )
+    workbench.messages.clear()
+    shoot("label")
+    workbench.bench.toggle_output_map()
+    shoot("output-map")
+    workbench.bench.toggle_output_map()
+
+    workbench.show_tab("train")
+    shoot("train-ready")
+    workbench.train_tab.press()
+    began = until(lambda: workbench.train_tab.monitor.running, 60)
+    turn(15)
+    shoot("train")
+    ended = began and until(lambda: not workbench.train_tab.training, 400)
+    turn(20)
+    shoot("trained")
+    workbench.show_tab("review")
+    turn(5)
+    shoot("review")
+    workbench.session.close_project()
+    viewer.close()
+    turn()
+    return 0 if ended else 1
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "images"
+    sys.exit(main(target))
