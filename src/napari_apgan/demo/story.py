@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from napari_apgan.elements import Element, make_elements
 from napari_apgan.errors import UserError
@@ -29,6 +30,8 @@ Say = Callable[[str], None]
 #: Frames of the sample: two to label, three where the worst is sent back, three frozen for the
 #: score, which no decision looks at.
 LABELLED, POOL, FROZEN = (0, 1), (2, 3, 4), (5, 6, 7)
+#: var(signal) / var(noise) of the frames: a good HAADF image at a usual dose.
+SNR = 8.0
 #: A match lies within this distance: a quarter of the distance between Ti and its neighbours.
 TOLERANCE_PX = 2.4
 #: What the user labels of a frame: this box, in px.
@@ -79,7 +82,7 @@ class DemoResult:
 
 def make_project(folder: Path, seed: int) -> tuple[Project, Sample, list[str]]:
     """Write the sample's frames and truth, and open them as a project in the paper's colours."""
-    sample = make_sample(seed=seed, n_frames=len(LABELLED + POOL + FROZEN))
+    sample = make_sample(seed=seed, n_frames=len(LABELLED + POOL + FROZEN), snr=SNR)
     write_pairs(sample.pairs, folder / "truth")
     project = Project.create(folder / "demo.apgan", make_elements(["Pb", "Sr", "Ti"], "paper"))
     ids = [
@@ -174,6 +177,7 @@ def run_demo(
         predictions = predict_all(project, sample, ids, first_run.path)
         first = score_frozen(sample, predictions)
         say(f"On {len(FROZEN)} frames that nothing has seen:\n{first.table()}")
+        say(map_positions(sample, predictions))
 
         worst, reasons = worst_of_pool(project, sample, ids, predictions, first_run.path)
         atoms, acts = user.correct(
@@ -194,6 +198,7 @@ def run_demo(
         after = predict_all(project, sample, ids, second_run.path)
         second = score_frozen(sample, after)
         say(f"The same frames again:\n{second.table()}")
+        say(map_positions(sample, after))
         project.update_settings(
             model=second_run.path.relative_to(project.path).as_posix() + "/best.safetensors",
             source_id=ids[worst],
@@ -235,11 +240,14 @@ def predict_all(project: Project, sample: Sample, ids: list[str], run_dir: Path)
     return predictions
 
 
-def score_frozen(sample: Sample, predictions: dict[int, Any]) -> Score:
-    """Score the frozen frames together, against the truth and the undisplaced lattice."""
+def score_frozen(sample: Sample, predictions: dict[int, Any], *, from_map: bool = False) -> Score:
+    """Score the frozen frames together, against the truth and the undisplaced lattice.
+
+    The offered positions, or with `from_map` those read from the probability map alone.
+    """
     frames = [
         FrameToScore(
-            predictions[n].atoms,
+            _at_map(predictions[n].atoms) if from_map else predictions[n].atoms,
             sample[n].atoms,
             undisplaced=sample.undisplaced[n],
             calibration=sample[n].frame.calibration,
@@ -247,6 +255,23 @@ def score_frozen(sample: Sample, predictions: dict[int, Any]) -> Score:
         for n in FROZEN
     ]
     return score_frames(frames, tolerance_px=TOLERANCE_PX)
+
+
+def _at_map(atoms: pd.DataFrame) -> pd.DataFrame:
+    return atoms.assign(x_px=atoms["x_map_px"], y_px=atoms["y_map_px"])
+
+
+def map_positions(sample: Sample, predictions: dict[int, Any]) -> str:
+    """Say how good the positions read from the map are, beside the offered ones.
+
+    The map's are often nearer to the truth in strong noise, because the network expects a lattice:
+    a gain below 1 is the price.
+    """
+    parts = []
+    for row in score_frozen(sample, predictions, from_map=True).elements:
+        if row.rmse_pm is not None and row.gain is not None:
+            parts.append(f"{row.name} {row.rmse_pm.value:.1f} pm (gain {row.gain.value:.2f})")
+    return "Read from the probability map alone, RMSE: " + ", ".join(parts) + "."
 
 
 def worst_of_pool(
