@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from psygnal import Signal
+from psygnal import EmitLoopError, Signal
 from qtpy.QtCore import QTimer
 
 from napari_apgan.elements import Element
@@ -64,13 +64,16 @@ class Acts:
         """Do something; what goes wrong becomes a sentence. True when it went well."""
         try:
             deed()
-        except UserError as error:
-            self.failed.emit(str(error), "")
         except Exception as error:  # a fault of ours must not take the user's work along
-            self.failed.emit(
-                f"That did not work ({type(error).__name__}: {error}). Nothing was lost.",
-                traceback.format_exc(),
-            )
+            # psygnal wraps what a listener raised in an error of its own.
+            cause = error.__cause__ if isinstance(error, EmitLoopError) else error
+            if isinstance(cause, UserError):
+                self.failed.emit(str(cause), "")
+            else:
+                self.failed.emit(
+                    f"That did not work ({type(cause).__name__}: {cause}). Nothing was lost.",
+                    traceback.format_exc(),
+                )
         else:
             return True
         return False

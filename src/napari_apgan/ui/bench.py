@@ -15,7 +15,6 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_apgan.atoms import empty_atoms
-from napari_apgan.elements import Element, find_element
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 from napari_apgan.project import Session
@@ -23,16 +22,17 @@ from napari_apgan.project import Session
 from . import atoms_layer, marks, output_map, regions_layer
 from .acts import Acts
 from .atoms_layer import AtomsView, Key
-from .hand import Hand, snap_or_stay
+from .hand import Hand
 from .keys import Actions
 from .mouse import XY, Mouse
+from .pointer import Pointer
 from .scene import Scene, source_of_layer, unwrapped
 
 _HOVER_MS = 16
 _MAP_MS = 150
 
 
-class Bench(Acts):
+class Bench(Pointer, Acts):
     """Keeps a viewer and its session in step.
 
     Parameters
@@ -409,69 +409,6 @@ class Bench(Acts):
 
     def _on_selection(self, keys: list[Key]) -> None:
         self.marks.select([self.atoms.position(k) for k in keys])
-
-    # --- hovering ------------------------------------------------------------------------------
-
-    def hover(self, xy: XY | None) -> None:
-        """Remember where the pointer is; the spot follows at most sixty times a second."""
-        self._hover_at = xy
-        if not self._hover_timer.isActive():
-            self._hover_timer.start()
-
-    def _hover_now(self) -> None:
-        xy = self._hover_at
-        if xy is None or self.hand.tool != "atoms" or not self.inside_image(*xy):
-            self.marks.hide_spot()
-            return
-        reach = (
-            9.0
-            / float(self.viewer.scene.camera.zoom)
-            / abs(float(self.scene.image_layer.scale[-1]))
-        )
-        key = self.atoms.near(*xy, reach)
-        element = self.current_element()
-        if key is not None:
-            self.marks.hide_spot()
-            self.viewer.status = self.describe(key)
-        elif element is not None and self.show_spots:
-            x, y, found = self.snapped(xy, element)
-            self.marks.show_spot(x, y, element.color, found or not self.hand.snapping)
-
-    def describe(self, key: Key) -> str:
-        """Say what an atom is: ``Ti, p 0.98, ±4 pm``."""
-        row = self.atoms.row(key)
-        parts = [str(row["element"])]
-        if np.isfinite(row["probability"]):
-            parts.append(f"p {row['probability']:.2f}")
-        sigma = np.hypot(row["sigma_x_pm"], row["sigma_y_pm"]) / np.sqrt(2)
-        if np.isfinite(sigma):
-            parts.append(f"±{sigma:.0f} pm")
-        parts.append("predicted" if key[0] == "predicted" else str(row["origin"]))
-        parts += [text for text in (str(row["flag"]), self.atoms.reason(key)) if text]
-        return ", ".join(parts)
-
-    # --- helpers of the hand -------------------------------------------------------------------
-
-    def current_element(self) -> Element | None:
-        """Return the element that a click adds."""
-        name = self.session.element
-        return find_element(self.elements, name) if name else None
-
-    def snapped(self, xy: XY, element: Element) -> tuple[float, float, bool]:
-        """Where a click of this element goes, and whether a column is there."""
-        frame = self.frame() if self.hand.snapping else None
-        return snap_or_stay(frame, xy, element, snapping=self.hand.snapping)
-
-    def inside_image(self, x: float, y: float) -> bool:
-        """Whether a position in px lies on the image."""
-        rows, columns = self._shape()
-        there = self.scene.image_layer is not None
-        return there and -0.5 <= x <= columns - 0.5 and -0.5 <= y <= rows - 0.5
-
-    def clamped(self, xy: XY) -> XY:
-        """Move a corner onto the image."""
-        rows, columns = self._shape()
-        return (min(max(xy[0], -0.5), columns - 0.5), min(max(xy[1], -0.5), rows - 0.5))
 
 
 def _timer(milliseconds: int, deed: Callable[[], None]) -> QTimer:
