@@ -109,7 +109,11 @@ def summarise(
 
 
 def measure(
-    seconds: float = 25.0, *, image_px: int = 1024, folder: str | Path | None = None
+    seconds: float = 25.0,
+    *,
+    image_px: int = 1024,
+    folder: str | Path | None = None,
+    redraw_canvas: bool = False,
 ) -> EventLoopResult:
     """Open a window, train beside it, and measure.
 
@@ -121,6 +125,9 @@ def measure(
         Side of the image.
     folder : path, optional
         Where the project is made; a temporary one by default.
+    redraw_canvas : bool
+        Also make the canvas draw the whole image twice a second, which measures the graphics
+        (with software GL: the processor) more than the training.
 
     Raises
     ------
@@ -130,6 +137,6 @@ def measure(
     from napari_apgan.ui.train_eventloop import run  # the only way to a window is through `ui`
 
     if folder is not None:
-        return run(seconds, image_px, Path(folder))
+        return run(seconds, image_px, Path(folder), redraw_canvas)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
-        return run(seconds, image_px, Path(temporary))
+        return run(seconds, image_px, Path(temporary), redraw_canvas)

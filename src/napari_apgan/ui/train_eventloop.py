@@ -49,7 +49,9 @@ class PaintCounter(QObject):
         return False
 
 
-def run(seconds: float, image_px: int, folder: Path) -> EventLoopResult:
+def run(
+    seconds: float, image_px: int, folder: Path, redraw_canvas: bool = False
+) -> EventLoopResult:
     """Open napari, train, measure, close; see :func:`napari_apgan.bench.eventloop.measure`."""
     import napari
 
@@ -58,7 +60,7 @@ def run(seconds: float, image_px: int, folder: Path) -> EventLoopResult:
         viewer.window.resize(1366, 768)
         workbench = open_workbench(viewer)
         _prepare(workbench, image_px, folder)
-        return _measure(workbench, seconds, image_px)
+        return _measure(workbench, seconds, image_px, redraw_canvas)
     finally:
         viewer.close()
 
@@ -88,7 +90,9 @@ def _columns(image_px: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     return image.astype(np.float32), centres
 
 
-def _measure(workbench: Workbench, seconds: float, image_px: int) -> EventLoopResult:
+def _measure(
+    workbench: Workbench, seconds: float, image_px: int, redraw_canvas: bool
+) -> EventLoopResult:
     tab = workbench.train_tab
     workbench.show_tab("train")
     tab.advanced.run_form.editors["minutes"].setText(str(max(2.0, seconds / 20.0)))
@@ -110,7 +114,8 @@ def _measure(workbench: Workbench, seconds: float, image_px: int) -> EventLoopRe
     nudge = QTimer()
     nudge.setInterval(_NUDGE_MS)
     nudge.timeout.connect(lambda: _nudge(workbench, canvas.count))
-    nudge.start()
+    if redraw_canvas:
+        nudge.start()
     ticks: list[float] = []
     timer = QTimer()
     timer.setTimerType(Qt.TimerType.PreciseTimer)
