@@ -17,7 +17,8 @@ from napari_apgan.regions import Region
 from napari_apgan.train import RunSettings, prepare_run
 from napari_apgan.train.events import Done, EventLog, Started, Step, Validated
 from napari_apgan.train.runfile import CHECKPOINT_FILE, LOCK_FILE
-from napari_apgan.ui.train_words import estimate_sentence, score_words
+from napari_apgan.train.words import score_words
+from napari_apgan.ui.train_words import estimate_sentence
 
 pytestmark = pytest.mark.gui
 

@@ -17,6 +17,7 @@ from napari_apgan.models.presets import PRESETS
 from napari_apgan.project import Project
 from napari_apgan.train import RunSettings, Trainer, attach, launch, prepare_run
 from napari_apgan.train.events import Done, Note, Step, Validated
+from napari_apgan.train.words import outcome_sentence, score_words
 
 from .common import (
     AsJson,
@@ -87,7 +88,7 @@ def follow(trainer: Trainer) -> str:
                         description=f"step {event.step}, loss {event.loss:.4g}",
                     )
                 elif isinstance(event, Validated) and event.best:
-                    console.print(f"step {event.step}: {_agreement(event)}")
+                    console.print(f"step {event.step}: {score_words(event.score)}")
                 elif isinstance(event, Note):
                     console.print(event.message)
             if ended:
@@ -97,13 +98,7 @@ def follow(trainer: Trainer) -> str:
             except KeyboardInterrupt:
                 console.print("Stopping after this step; the best model so far is kept.")
                 trainer.stop()
-    return folder.message()
-
-
-def _agreement(event: Validated) -> str:
-    score = event.score
-    error = f", {score.error_pm:.1f} pm" if score.error_pm is not None else ""
-    return f"agrees with the held-out labels {score.f1:.3f}{error}"
+    return outcome_sentence(folder)
 
 
 def register(app: typer.Typer) -> None:

@@ -22,6 +22,7 @@ from napari_apgan.regions import Region
 from napari_apgan.settings import write_atomically
 from napari_apgan.simulate import Sample, make_sample
 from napari_apgan.train import RunFolder, RunSettings, launch, prepare_run
+from napari_apgan.train.words import outcome_sentence
 
 from . import user
 
@@ -173,7 +174,7 @@ def run_demo(
         )
         first_run = train_round(project, minutes, seed=seed)
         record_round(project, first_run)
-        say(f"First training: {first_run.message()}")
+        say(f"First training: {outcome_sentence(first_run)}")
         predictions = predict_all(project, sample, ids, first_run.path)
         first = score_frozen(sample, predictions)
         say(f"On {len(FROZEN)} frames that nothing has seen:\n{first.table()}")
@@ -194,7 +195,7 @@ def run_demo(
             project, minutes * 2 / 3, seed=seed + 1, init=str(first_run.path / "best.safetensors")
         )
         record_round(project, second_run)
-        say(f"Second training, from the first one's model: {second_run.message()}")
+        say(f"Second training, from the first one's model: {outcome_sentence(second_run)}")
         after = predict_all(project, sample, ids, second_run.path)
         second = score_frozen(sample, after)
         say(f"The same frames again:\n{second.table()}")

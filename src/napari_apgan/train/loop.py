@@ -327,7 +327,7 @@ class Training:
             score=self.card.score,
             message="Ended early: no more gain on the held-out labels."
             if tired
-            else "The training is done.",
+            else "Trained for its whole budget.",
         )
 
 

@@ -25,6 +25,7 @@ from napari_apgan.predict.protocol import (
 )
 from napari_apgan.project import Project, Session
 from napari_apgan.project.folder import PredictionFiles
+from napari_apgan.train.words import duration
 
 from .helper import Helper
 from .predict_background import Background
@@ -448,18 +449,6 @@ def reference_to(project: Project, source_id: str) -> SourceRef:
         missing=record.missing,
         calibration=project.calibration(source_id),
     )
-
-
-def duration(seconds: float) -> str:
-    """Say a time span as people do: ``0.4 s``, ``41 s``, ``3 min``, ``2 h 10 min``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min"
 
 
 def _file_away(result: Result, files: PredictionFiles) -> None:

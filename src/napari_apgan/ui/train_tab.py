@@ -24,6 +24,7 @@ from napari_apgan.train.prepare import prepare_run
 from napari_apgan.train.runfile import RunFile
 from napari_apgan.train.runfolder import RunFolder
 from napari_apgan.train.settings import RunSettings
+from napari_apgan.train.words import outcome_sentence
 
 from .predict_background import Background
 from .predict_overlay import predictions_of
@@ -38,7 +39,6 @@ from .train_words import (
     estimate,
     estimate_sentence,
     measured_step_s,
-    outcome_sentence,
     rounded,
     set_words,
     usual_step_s,

@@ -6,13 +6,10 @@ import math
 import os
 from collections.abc import Sequence
 
-from napari_apgan.models.card import HeldOutScore
 from napari_apgan.models.recipe import Preset
 from napari_apgan.project import Project
-from napari_apgan.train.events import Done, Step, Stopped
+from napari_apgan.train.events import Step
 from napari_apgan.train.runfolder import RunFolder
-
-from .predict_overlay import duration
 
 #: Seconds a training step takes on two cores of a laptop, until a run here has told better.
 USUAL_STEP_S = {"fast": 0.12, "paper": 8.0}
@@ -90,44 +87,6 @@ def rounded(seconds: float) -> str:
     if seconds < 5400:
         return f"{max(1, round(seconds / 60))} min"
     return f"{round(seconds / 3600)} h"
-
-
-def score_words(score: HeldOutScore | None) -> str:
-    """Say how well a model agrees with the labels that it did not see."""
-    if score is None:
-        return "no labels were scored"
-    error = ""
-    if score.error_pm is not None:
-        error = f"; {score.error_pm:.0f} pm"
-    elif score.error_px is not None:
-        error = f"; {score.error_px:.2f} px"
-    if score.split == "none":
-        return (
-            f"agrees with the labels it was trained on {score.f1:.2f}{error} (too few to hold any "
-            "out: label more to know how good it is)"
-        )
-    few = ""
-    if score.n_atoms < 30:
-        few = f" (only {score.n_atoms} atoms: too few to be sure)"
-    return f"agrees with your held-out labels {score.f1:.2f}{error}{few}"
-
-
-def outcome_sentence(run: RunFolder) -> str:
-    """Say how a run ended: ``Done in 41 s: agrees with your held-out labels 0.97; 6 pm.``."""
-    status = run.status()
-    final = next((e for e in reversed(run.events()) if isinstance(e, Done | Stopped)), None)
-    if status == "done" and isinstance(final, Done):
-        return f"Done in {duration(final.elapsed_s)}: {score_words(final.score)}."
-    if status == "stopped" and isinstance(final, Stopped):
-        kept = "its best model is in use" if final.best else "it has no model yet"
-        return f"Stopped after {duration(final.elapsed_s)}; {kept}. Resume goes on from here."
-    if status == "failed":
-        return run.message() or "The training failed."
-    if status == "interrupted":
-        if run.can_resume:
-            return f"The training {run.path.name} was interrupted. Resume goes on from there."
-        return f"The training {run.path.name} was interrupted before it had anything to keep."
-    return ""
 
 
 def frame_words(project: Project, source_id: str, frame: int) -> str:
