@@ -15,8 +15,8 @@ from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 
-from .snap import _vertex
-from .spacing import estimate_scale
+from .spacing import ROUNDING, estimate_scale
+from .vertex import paraboloid_vertex
 
 Floats = NDArray[np.float64]
 Mode = Literal["peaks", "dual"]
@@ -87,7 +87,7 @@ def _peaks(frame: Frame, polarity: Polarity, spacing_px: float | None) -> tuple[
     spacing = spacing_px or scale.spacing_px
     width = scale.width_px if spacing is None else min(scale.width_px, 0.3 * spacing)
     inner = float(np.clip(0.8 * width, 0.7, 8.0))
-    outer = max(2.5 * inner, 0.5 * spacing if spacing else 0.0)
+    outer = 2.5 * inner  # narrow, or strong neighbours hide weak atoms between them
     difference = _smoothed(frame, inner) - _smoothed(frame, outer)
     if polarity == "dark":
         difference = -difference
@@ -96,7 +96,7 @@ def _peaks(frame: Frame, polarity: Polarity, spacing_px: float | None) -> tuple[
     spread = max(
         1.4826 * float(np.median(np.abs(valid - np.median(valid)))), 0.05 * float(valid.std())
     )
-    if spread <= 0:
+    if spread <= ROUNDING * float(np.abs(frame.data).max()):
         return np.empty((0, 2)), np.empty(0)
     difference = difference / spread
     reach = max(1, round(0.4 * spacing)) if spacing else max(1, round(1.5 * width))
@@ -108,7 +108,7 @@ def _peaks(frame: Frame, polarity: Polarity, spacing_px: float | None) -> tuple[
     half = max(1, round(0.8 * inner))
     xy = np.array(
         [
-            _vertex(difference, c, r, half)
+            paraboloid_vertex(difference, c, r, half)
             for r, c in zip(rows.tolist(), columns.tolist(), strict=True)
         ]
     ).reshape(-1, 2)

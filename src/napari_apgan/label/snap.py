@@ -14,6 +14,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 
 from .spacing import estimate_scale
+from .vertex import paraboloid_vertex
 
 Floats = NDArray[np.float64]
 
@@ -90,7 +91,7 @@ def snap(
     if peak is None:
         return Snap(x, y, False, f"There is no local {kind} within {reach:.1f} px.")
     col, row, contrast = peak
-    centre = _vertex(smooth, col, row, max(1, round(scale.width_px)))
+    centre = paraboloid_vertex(smooth, col, row, max(1, round(scale.width_px)))
     if np.hypot(*(centre - at)) > reach:
         centre = np.array([col, row], dtype=np.float64)
     return Snap(float(origin[0] + centre[0]), float(origin[1] + centre[1]), True, "", contrast)
@@ -140,27 +141,3 @@ def _best_peak(
     if contrast < 0.8:
         return None
     return int(col), int(row), contrast
-
-
-def _vertex(smooth: Floats, col: int, row: int, half: int) -> Floats:
-    """Vertex (x, y) of the paraboloid fitted to the pixels around a maximum."""
-    rows, columns = smooth.shape
-    y0, y1 = max(row - half, 0), min(row + half + 1, rows)
-    x0, x1 = max(col - half, 0), min(col + half + 1, columns)
-    yy, xx = np.mgrid[y0:y1, x0:x1]
-    dx, dy = (xx - col).ravel().astype(float), (yy - row).ravel().astype(float)
-    terms = np.column_stack([np.ones_like(dx), dx, dy, dx * dx, dx * dy, dy * dy])
-    weights = np.exp(-(dx**2 + dy**2) / (2 * (0.7 * half + 0.3) ** 2))
-    root = np.sqrt(weights)
-    if len(dx) < 6:
-        return np.array([col, row], dtype=np.float64)
-    _, bx, by, cxx, cxy, cyy = np.linalg.lstsq(
-        terms * root[:, None], smooth[y0:y1, x0:x1].ravel() * root, rcond=None
-    )[0]
-    hessian = np.array([[2 * cxx, cxy], [cxy, 2 * cyy]])
-    if cxx >= 0 or np.linalg.det(hessian) <= 0:
-        return np.array([col, row], dtype=np.float64)
-    step = -np.linalg.solve(hessian, [bx, by])
-    limit = half + 0.5
-    centre: Floats = np.array([col, row]) + np.clip(step, -limit, limit)
-    return centre

@@ -19,6 +19,8 @@ LARGEST = 512
 #: Spacings and widths outside these bounds (px) are not believed.
 SPACING_BOUNDS = (3.0, 80.0)
 WIDTH_BOUNDS = (0.6, 12.0)
+#: Of the largest value: images that vary less are empty.
+ROUNDING = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,11 @@ def _estimate(frame: Frame) -> Scale:
     window = (slice(top, top + LARGEST), slice(left, left + LARGEST))
     part = Frame(frame.data[window], frame.valid[window])
     flat = flattened(part, min(max(min(part.shape) / 12, 6.0), 30.0))
+    if flat.std() <= ROUNDING * float(np.abs(part.data).max()):  # nothing but rounding
+        return Scale(None, 1.5)
     correlation = _autocorrelation(flat, part.valid)
     width = _width(correlation)
-    spacing = _spacing(correlation, width)
+    spacing = _spacing(correlation, width, int(part.valid.sum()))
     if spacing is None:
         return Scale(None, _blob_width(part))
     return Scale(spacing, min(width, 0.25 * spacing))
@@ -141,9 +145,11 @@ def _width(correlation: Floats) -> float:
     return float(np.clip(width, *WIDTH_BOUNDS))
 
 
-def _spacing(correlation: Floats, width: float) -> float | None:
+def _spacing(correlation: Floats, width: float, n_pixels: int) -> float | None:
     """Distance of the nearest significant peak of the autocorrelation beside the central one."""
     middle = correlation.shape[0] // 2
+    # Of n independent values the correlation scatters by its value at lag zero over sqrt(n).
+    by_chance = 5.0 * float(correlation[middle, middle]) / np.sqrt(max(n_pixels, 1))
     without_noise = correlation.copy()  # white noise adds to lag zero alone
     without_noise[middle, middle] = correlation[middle, [middle - 1, middle + 1]].mean()
     smooth = gaussian_filter(without_noise, 0.5 * width)
@@ -158,7 +164,7 @@ def _spacing(correlation: Floats, width: float) -> float | None:
     heights = smooth[peaks]
     strongest = float(heights.max())
     # Lattices of the real images reach 0.5 to 1.0 of the central peak, textures without one 0.2.
-    if strongest < 0.3 * float(smooth[middle, middle]):
+    if strongest < max(0.3 * float(smooth[middle, middle]), by_chance):
         return None
     good = distance[peaks][heights >= 0.4 * strongest]
     return float(good.min())
