@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from napari_apgan.atoms import make_atoms
-from napari_apgan.bench.counting import Counts, count, paired_gain, pooled_f1
+from napari_apgan.bench.counting import Counts, Found, count, paired_gain, pooled_f1
 from napari_apgan.bench.ptnc import LEVELS, choose_threshold
-from napari_apgan.bench.training import Found
 from napari_apgan.frames import make_frame
 from napari_apgan.io.pairs import Pair
 
@@ -61,7 +60,7 @@ def test_images_of_one_field_are_drawn_together() -> None:
 def test_the_threshold_lies_between_true_and_false_atoms() -> None:
     truth = np.array([[10.0, 10.0], [30.0, 30.0], [50.0, 10.0]])
     false = np.array([[10.0, 50.0], [50.0, 50.0]])
-    found = Found(np.vstack([truth, false]), np.array([0.8, 0.75, 0.7, 0.4, 0.35]), 0.0)
+    found = Found(np.vstack([truth, false]), np.array([0.8, 0.75, 0.7, 0.4, 0.35]))
     pair = Pair(
         "image", make_frame(np.random.default_rng(0).random((64, 64))), make_atoms(truth, "Pt")
     )
@@ -69,3 +68,12 @@ def test_the_threshold_lies_between_true_and_false_atoms() -> None:
     assert level in LEVELS
     assert 0.4 < level < 0.7
     assert len(found.above(level)) == 3
+
+
+def test_a_relative_threshold_follows_the_strength_of_the_image() -> None:
+    xy = np.arange(20.0).reshape(10, 2)
+    strength = np.linspace(0.1, 1.0, 10)
+    strong, weak = Found(xy, strength), Found(xy, strength / 5)
+    assert len(strong.above(1.0, relative=True)) == len(weak.above(1.0, relative=True)) == 5
+    assert len(weak.above(0.5)) == 0
+    assert len(Found(xy[:0], strength[:0]).above(0.5, relative=True)) == 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.spatial import Delaunay, QhullError
 
-from .counting import Counts
+from .counting import Counts, Found
 
 Floats = NDArray[np.float64]
 
@@ -130,19 +130,28 @@ class DogSearch:
     images : sequence of (Y, X) arrays
     count : callable
         Counts the positions found on the image of that number.
+    relative : bool
+        Whether thresholds are relative to the strongest peaks of each image.
     """
 
-    def __init__(self, images: Sequence[NDArray[np.floating]], count: Counter) -> None:
+    def __init__(
+        self,
+        images: Sequence[NDArray[np.floating]],
+        count: Counter,
+        *,
+        relative: bool = False,
+    ) -> None:
         grid = product(("global", "root", "local"), (1.5, 2.0, 2.5, 3.0), (4.0, 6.0, 8.0, 12.0))
         self._settings = [DogSettings(inner, outer, 6.0, scale) for scale, inner, outer in grid]
-        self._levels = np.arange(1.5, 9.0, 0.25)
+        self._relative = relative
+        self._levels = np.arange(0.4, 1.2, 0.03) if relative else np.arange(1.5, 9.0, 0.25)
         self._counts: list[list[list[Counts]]] = []  # by setting, level, image
         for settings in self._settings:
-            found = [dog_peaks(image, settings) for image in images]
+            found = [Found(*dog_peaks(image, settings)) for image in images]
             self._counts.append(
                 [
-                    [count(k, xy[height >= level]) for k, (xy, height) in enumerate(found)]
-                    for level in self._levels
+                    [count(k, f.above(level, relative=relative)) for k, f in enumerate(found)]
+                    for level in self._levels.tolist()
                 ]
             )
 
@@ -154,11 +163,10 @@ class DogSearch:
             for k, images in enumerate(levels)
         ]
         counts, s, k = max(totals, key=lambda t: t[0].f1)
-        chosen, level = self._settings[s], float(self._levels[k])
+        chosen, level, relative = self._settings[s], float(self._levels[k]), self._relative
 
         def find(image: NDArray[np.floating]) -> Floats:
-            xy, height = dog_peaks(image, chosen)
-            return xy[height >= level]
+            return Found(*dog_peaks(image, chosen)).above(level, relative=relative)
 
         words = (
             f"DoG {chosen.inner_px:g}/{chosen.outer_px:g} px, {chosen.scale} scale, above {level:g}"

@@ -15,6 +15,8 @@ Bools = NDArray[np.bool_]
 
 #: Resamples of every bootstrap here.
 RESAMPLES = 10_000
+#: How many candidates of an image give the unit of a relative threshold.
+STRONGEST = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,32 @@ class Counts:
     def recall(self) -> float:
         """Fraction of the atoms there that were found."""
         return self.matched / max(self.matched + self.missed, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Candidates of one image.
+
+    Parameters
+    ----------
+    xy : (N, 2) array
+        x, y in px.
+    strength : (N,) array
+        How sure the finder is of each: a probability, or the height of a peak.
+    """
+
+    xy: Floats
+    strength: Floats
+
+    def above(self, level: float, *, relative: bool = False) -> Floats:
+        """Return the positions of candidates at least this strong.
+
+        A relative level is a fraction of the mean strength of the image's strongest candidates.
+        """
+        if not len(self.xy):
+            return self.xy
+        unit = float(np.sort(self.strength)[-STRONGEST:].mean()) if relative else 1.0
+        return self.xy[self.strength >= level * unit]
 
 
 def count(

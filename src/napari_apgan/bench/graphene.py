@@ -145,8 +145,8 @@ def bench_graphene(
             settings.model_copy(update={"seed": seed}),
             [Element(name="C", color="#00FF00", polarity="dark")],
         )
-        found = find(done.model, frame)
-        cost.append(1e3 * found.seconds)
+        found, took = find(done.model, frame)
+        cost.append(1e3 * took)
         lines.append(_line(f"{settings.preset}, seed {seed}", found.xy, truth, frame.shape))
         seconds.append(done.seconds)
         steps.append(done.steps)

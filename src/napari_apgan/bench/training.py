@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from napari_apgan.atoms import positions
@@ -23,6 +22,9 @@ from napari_apgan.frames import Frame
 from napari_apgan.io.pairs import Pair
 from napari_apgan.train import RunFolder, RunSettings, launch, prepare_run
 from napari_apgan.train.events import Done, Failed
+from napari_apgan.train.runfile import RUN_FILE, RunFile
+
+from .counting import Found
 
 if TYPE_CHECKING:
     from napari_apgan.models.modelfile import Model
@@ -92,6 +94,8 @@ def train(
 ) -> Trained:
     """Prepare a run, train it in the trainer's own process, and load its best model.
 
+    A finished run with the same settings and preset, kept from an earlier call, is used again.
+
     Raises
     ------
     UserError
@@ -99,48 +103,43 @@ def train(
     """
     from napari_apgan.models.modelfile import load_model
 
-    prepare_run(pairs, run_dir, settings, elements, validation=validation)
-    begun = time.perf_counter()
-    trainer = launch(run_dir)
-    state = trainer.wait()
-    seconds = time.perf_counter() - begun
+    state: str = "done"
+    if not _is_done(run_dir, settings):
+        prepare_run(pairs, run_dir, settings, elements, validation=validation)
+        state = launch(run_dir).wait()
     last = [e for e in RunFolder(run_dir).events() if isinstance(e, Done | Failed)]
     if not last or not isinstance(last[-1], Done):
         why = last[-1].message if last else f"it is {state}"
         raise UserError(f"The training in {run_dir} did not end well: {why}")
-    return Trained(load_model(run_dir), seconds, last[-1].step)
+    return Trained(load_model(run_dir), last[-1].elapsed_s, last[-1].step)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Atoms read from the maps of one frame.
+def _is_done(run_dir: Path, settings: RunSettings) -> bool:
+    """Whether the folder holds a finished run made with just these settings."""
+    if not (run_dir / RUN_FILE).is_file() or RunFolder(run_dir).status() != "done":
+        return False
+    run = RunFile.read(run_dir)
+    return run.settings == settings and run.preset == settings.chosen_preset()
 
-    Parameters
-    ----------
-    xy : (N, 2) array
-        x, y in px.
-    probability : (N,) array
+
+def find(
+    model: Model, frame: Frame, *, threshold: float | None = None, tta: bool = False
+) -> tuple[Found, float]:
+    """Predict a frame; the threshold is the model card's unless one is given.
+
+    Returns
+    -------
+    found : Found
+        Positions read from the maps, and their probabilities.
     seconds : float
         What the prediction took.
     """
-
-    xy: NDArray[np.float64]
-    probability: NDArray[np.float64]
-    seconds: float
-
-    def above(self, threshold: float) -> NDArray[np.float64]:
-        """Return the positions at least this probable."""
-        return self.xy[self.probability >= threshold]
-
-
-def find(model: Model, frame: Frame, *, threshold: float | None = None, tta: bool = False) -> Found:
-    """Predict a frame; the threshold is the model card's unless one is given."""
     from napari_apgan.predict.inference import predict_frame
 
     begun = time.perf_counter()
     atoms = predict_frame(model, frame, threshold=threshold, refine=False, tta=tta).atoms
     took = time.perf_counter() - begun
-    return Found(positions(atoms), atoms["probability"].to_numpy(np.float64), took)
+    return Found(positions(atoms), atoms["probability"].to_numpy(np.float64)), took
 
 
 def say(message: str) -> None:

@@ -61,8 +61,9 @@ def to_pixels(cells: Tensor) -> Tensor:
 
 
 def inputs(x: Tensor) -> Tensor:
-    """Return (N, 4, Y, X): image, mask, local contrast, and that smoothed over its valid pixels.
+    """Return (N, 5, Y, X): image, mask, deviation from the local mean, contrast, smooth contrast.
 
+    The contrast is the deviation in units of the local spread; it is smoothed over 5x5 px.
     Mean and spread are taken over the valid pixels of about 40x40 px, weighted like a pyramid.
     """
     valid = x[:, 1:].clamp(0, 1)
@@ -73,15 +74,15 @@ def inputs(x: Tensor) -> Tensor:
     contrast = deviation * torch.rsqrt(variance + LEAST_VARIANCE)
     near = functional.avg_pool2d(valid, 5, stride=1, padding=2)
     smooth = 2 * functional.avg_pool2d(contrast, 5, stride=1, padding=2) / (near + 0.02)
-    return torch.cat([image, valid, contrast, smooth], dim=1)
+    return torch.cat([image, valid, deviation, contrast, smooth], dim=1)
 
 
 class FastNetwork(AtomNetwork):
     """Small network that reads the mask, sees far, and costs little.
 
-    Beside the image and its mask it is given the image's deviation from its local mean in units of
-    its local spread, as it is and smoothed over 5x5 px: so atoms look alike on a thin and on a
-    thick support, and little is left to learn from few labels.
+    Beside the image and its mask it is given the image's deviation from its local mean, as it is,
+    in units of its local spread, and that smoothed over 5x5 px: so atoms look alike
+    on a thin and on a thick support, and little is left to learn from few labels.
 
     Parameters
     ----------
@@ -105,10 +106,10 @@ class FastNetwork(AtomNetwork):
         out_features: int = 8,
     ) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(16, channels, 3, padding=1)  # four inputs, each folded 2x2
+        self.stem = nn.Conv2d(20, channels, 3, padding=1)  # five inputs, each folded 2x2
         self.blocks = nn.Sequential(*(_Block(channels, d) for d in dilations))
         self.up = nn.Conv2d(channels, 4 * out_features, 3, padding=1)
-        self.head = nn.Conv2d(out_features + 4, n_elements, 3, padding=1)
+        self.head = nn.Conv2d(out_features + 5, n_elements, 3, padding=1)
         assert self.head.bias is not None
         nn.init.constant_(self.head.bias, -2.0)  # discs cover a small part of a map
 

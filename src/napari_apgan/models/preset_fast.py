@@ -17,6 +17,7 @@ FAST = Preset(
         receptive_field_px=249,
         stride=4,
     ),
+    normalisation="contrast",
     recipe=Recipe(
         steps=1500,
         minutes=4.0,

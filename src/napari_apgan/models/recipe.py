@@ -200,4 +200,4 @@ class Preset(_Frozen):
     network: NetworkSpec
     discriminator: NetworkSpec | None = None
     recipe: Recipe
-    normalisation: Literal["robust"] = "robust"
+    normalisation: Literal["robust", "contrast"] = "robust"
