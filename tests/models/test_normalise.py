@@ -51,3 +51,35 @@ def test_an_unknown_normalisation_is_one_sentence() -> None:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(3)
+
+
+def test_contrast_makes_atoms_as_high_on_a_slope_as_without_one(
+    rng: np.random.Generator,
+) -> None:
+    yy, xx = np.mgrid[:160, :160]
+    atoms = sum(
+        np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / 8) for x in (30, 80, 130) for y in (30, 80, 130)
+    )
+    flat = atoms + rng.normal(0, 0.05, atoms.shape)
+    tilted = flat + np.linspace(0, 4, 160)[None, :]
+    heights = []
+    for image in (flat, 900 * tilted + 5e4):
+        seen = normalise(make_frame(image), "contrast")
+        beside = (seen[:, :-24] + seen[:, 24:]) / 2
+        heights.append(
+            [seen[y, x] - beside[y, x - 12] for x in (30, 80, 130) for y in (30, 80, 130)]
+        )
+    np.testing.assert_allclose(heights[1], heights[0], atol=0.35 * np.median(heights[0]))
+    assert np.abs(normalise(make_frame(tilted), "contrast")).max() < 12
+
+
+def test_contrast_leaves_missing_pixels_at_zero_and_reads_nothing_there(
+    rng: np.random.Generator,
+) -> None:
+    image = 100 + rng.normal(size=(120, 120))
+    holes = np.where(rng.random(image.shape) < 0.3, np.nan, image)
+    whole, holed = (normalise(make_frame(i), "contrast") for i in (image, holes))
+    missing = np.isnan(holes)
+    assert (holed[missing] == 0).all()
+    assert np.corrcoef(holed[~missing], whole[~missing])[0, 1] > 0.98
+    assert np.isfinite(normalise(make_frame(np.full((32, 32), 5.0)), "contrast")).all()
