@@ -16,11 +16,13 @@ from napari_apgan.models.card import ModelCard
 from napari_apgan.models.modelfile import Model
 from napari_apgan.models.networks import build_network
 from napari_apgan.models.normalise import normalise
+from napari_apgan.models.presets import get_preset
 from napari_apgan.models.recipe import NetworkSpec
 from napari_apgan.simulate import make_sample
 
 ELEMENTS = ["Pb", "Sr", "Ti"]
 PIXEL_PM = 29.0
+NORMALISATION = get_preset("fast").normalisation
 STEPS, CROP, BATCH, RATE = 100, 64, 4, 3e-3
 
 
@@ -46,6 +48,7 @@ def trained_model() -> Model:
         elements=tuple(make_elements(ELEMENTS)),
         radius_px=dict.fromkeys(ELEMENTS, radius),
         pixel_size_pm=PIXEL_PM,
+        normalisation=NORMALISATION,
     )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the same sums in the same order on every machine
@@ -63,7 +66,7 @@ def _train(card: ModelCard, pairs: Sequence[Pair], radius: float) -> Model:
     stacks = [
         np.concatenate(
             [
-                np.stack([normalise(p.frame), p.frame.valid]),
+                np.stack([normalise(p.frame, NORMALISATION), p.frame.valid]),
                 output_map(p.atoms, ELEMENTS, p.frame.shape, radius),
             ]
         ).astype(np.float32)
