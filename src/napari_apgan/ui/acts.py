@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from .output_map import OutputMapView
     from .scene import Scene
 
+#: Origins of labels that the program found and nobody has changed yet.
+_FOUND = ("predicted", "detected")
+
 
 class Acts:
     """What can be done; the bench adds the wiring."""
@@ -81,7 +84,7 @@ class Acts:
     # --- acts ----------------------------------------------------------------------------------
 
     def move(self, target: Mapping[Key, XY]) -> None:
-        """Move atoms; a predicted one becomes a corrected label."""
+        """Move atoms; what the program found becomes a corrected label."""
         labels = {k[1]: xy for k, xy in target.items() if k[0] == "label"}
 
         def deed() -> None:
@@ -90,6 +93,7 @@ class Acts:
                     list(labels),
                     x_px=[xy[0] for xy in labels.values()],
                     y_px=[xy[1] for xy in labels.values()],
+                    **self._corrected(list(labels)),
                 )
             for key, (x, y) in target.items():
                 if key[0] == "predicted":
@@ -113,17 +117,30 @@ class Acts:
         self.guarded(deed)
 
     def change_element(self, keys: list[Key], name: str) -> None:
-        """Give atoms another element; predicted ones become corrected labels."""
-        labels = [k[1] for k in keys if k[0] == "label"]
+        """Give atoms another element; what the program found becomes a corrected label."""
+        table = self.atoms.labels
+        other = set(table["id"][(table["element"] != name).to_numpy()].tolist())
+        labels = [k[1] for k in keys if k[0] == "label" and k[1] in other]
 
         def deed() -> None:
             if labels:
-                self.session.change_atoms(labels, element=name)
+                self.session.change_atoms(labels, element=name, **self._corrected(labels))
             for key in keys:
                 if key[0] == "predicted":
                     self._correct(key, element=name)
 
         self.guarded(deed)
+
+    def _corrected(self, ids: list[int]) -> dict[str, list[str]]:
+        """Return the origin column of labels that a hand changes; nothing when it stays.
+
+        A label that was taken over as the program found it is the user's once it was changed.
+        """
+        table = self.session.atoms()
+        origins = dict(zip(table["id"].tolist(), table["origin"].tolist(), strict=True))
+        before = [origins.get(i, "human") for i in ids]
+        after = ["corrected" if o in _FOUND else o for o in before]
+        return {"origin": after} if after != before else {}
 
     def _correct(self, key: Key, **columns: Any) -> None:
         """Turn a predicted atom into a label with some columns changed."""
