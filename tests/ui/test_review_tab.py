@@ -55,7 +55,7 @@ def test_the_worst_region_is_opened_and_its_suspects_are_walked(reviewed, canvas
     canvas.key(Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: bool(reviewed.atoms.selected), timeout=PATIENCE_MS)
     seen = [tuple(reviewed.atoms.selected)]
-    for _ in range(len(tab._walk) - 1):
+    for _ in range(len(tab.walking) - 1):
         tab.walk(1)
         seen.append(tuple(reviewed.atoms.selected))
     assert (("predicted", 20),) in seen
@@ -75,6 +75,39 @@ def test_accepted_atoms_are_labels_with_their_round_and_one_undo_takes_them_back
     assert ("predicted", 20) not in reviewed.atoms.keys
     reviewed.bench.undo()
     assert len(reviewed.session.atoms()) == before
+
+
+def test_an_empty_site_has_a_square_until_something_is_done_about_it(reviewed, canvas, centres):
+    tab, marks = reviewed.review_tab, reviewed.bench.marks
+    assert marks.holes == []
+    canvas.key(Qt.Key.Key_N)
+    assert len(marks.holes) == 1
+    assert np.abs(np.array(marks.holes[0]) - centres[27]).max() < 2
+    symbols = [str(s) for s in marks.layer.symbol]
+    assert symbols.count("square") == 1
+    square = symbols.index("square")
+    assert marks.layer.face_color[square, 3] == 0
+    assert np.allclose(marks.layer.data[square][::-1], marks.holes[0])
+    canvas.click(*centres[27])
+    assert marks.holes == []
+    reviewed.bench.undo()
+    assert len(marks.holes) == 1
+    for _ in range(len(tab.walking)):
+        tab.walk(1)
+        if tab.walking.at_empty_site:
+            break
+    assert "an empty site" in tab.current_line.text()
+    before = len(reviewed.session.atoms())
+    canvas.key(Qt.Key.Key_A)
+    assert marks.holes == []
+    assert len(reviewed.session.atoms()) == before, "the region was not taken along"
+
+
+def test_squares_go_with_the_region_that_was_sent(reviewed, canvas):
+    canvas.key(Qt.Key.Key_N)
+    assert len(reviewed.bench.marks.holes) == 1
+    canvas.key(Qt.Key.Key_Return, CTRL)
+    assert reviewed.bench.marks.holes == []
 
 
 def test_correct_here_takes_the_region_and_never_doubles_a_label(reviewed, canvas, centres):

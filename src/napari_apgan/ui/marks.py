@@ -1,5 +1,7 @@
 """What shows the user's hand: the spot a click would go to, the selection, an atom being dragged.
 
+Sites that are to be looked at although nothing stands there have a square.
+
 A layer of a few points on top of the atoms, so that moving the mouse redraws next to nothing.
 """
 
@@ -17,10 +19,11 @@ from .atoms_layer import rgba, symbols
 LAYER_NAME = "Cursor"
 _SELECTED = np.array([1.0, 1.0, 1.0, 1.0], dtype=np.float32)
 _NOTHING_THERE = "#B0B0B0"
+_HOLE = "#FFB000"
 
 
 class Marks:
-    """Draws the snapped spot, the selection and the ghost of a dragged atom.
+    """Draws the snapped spot, the selection, the ghost of a dragged atom, and empty sites.
 
     Parameters
     ----------
@@ -35,6 +38,7 @@ class Marks:
         self._selected: list[tuple[float, float]] = []
         self._spot: tuple[float, float, str, bool] | None = None
         self._ghosts: list[tuple[float, float]] = []
+        self._holes: list[tuple[float, float]] = []
         self._symbols: NDArray[Any] | None = None
 
     @property
@@ -65,6 +69,17 @@ class Marks:
         self._ghosts = list(xy)
         self._draw()
 
+    @property
+    def holes(self) -> list[tuple[float, float]]:
+        """The empty sites that are marked, x, y in px."""
+        return list(self._holes)
+
+    def show_holes(self, xy: Sequence[tuple[float, float]]) -> None:
+        """Put an open square around sites where an atom is missing."""
+        if list(xy) != self._holes:
+            self._holes = list(xy)
+            self._draw()
+
     def ensure(self) -> Points:
         """Make the layer before it is needed."""
         if self.layer is None:
@@ -89,6 +104,12 @@ class Marks:
             face.append(rgba("#FFFFFF", 0.35))
             size.append(1.0)
             kind.append(0)
+        for x, y in self._holes:
+            rows.append((y, x))
+            border.append(rgba(_HOLE))
+            face.append(rgba(_HOLE, 0.0))
+            size.append(1.2)
+            kind.append(2)
         if self._spot is not None:
             x, y, color, found = self._spot
             rows.append((y, x))
@@ -106,6 +127,6 @@ class Marks:
                 layer.size[:] = self.diameter_px * np.asarray(size)
                 layer.border_width[:] = 0.14
                 if self._symbols is None:
-                    self._symbols = symbols("disc", "x")
+                    self._symbols = symbols("disc", "x", "square")
                 layer.symbol[:] = self._symbols[np.asarray(kind, dtype=int)]
         layer.refresh(thumbnail=False)

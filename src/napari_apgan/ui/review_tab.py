@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
-    QApplication,
     QListWidget,
     QListWidgetItem,
     QSizePolicy,
@@ -25,6 +23,8 @@ from napari_apgan.review.rounds import RoundChange
 from .curve import Chart, Series
 from .predict_box import PredictBox
 from .predict_overlay import predictions_of
+from .review_camera import bring_into_view, look_at_box
+from .review_walk import Walk
 from .review_work import (
     Judgement,
     Place,
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 _SHOWN = 200
 #: How long after a change the list is put in order again (ms).
 _REFRESH_MS = 150
-#: Part of the view that an opened region fills.
-_FILL = 0.85
 
 
 class ReviewTab(QWidget):
@@ -93,8 +91,7 @@ class ReviewTab(QWidget):
         self.change: RoundChange | None = None
         self._judged: dict[tuple[str, Place], tuple[int, list[ReviewItem]]] = {}
         self._asked: dict[tuple[str, Place], int] = {}
-        self._walk: list[tuple[float, float]] = []
-        self._step = -1
+        self.walking = Walk(workbench)
         self._stale = True
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -147,6 +144,7 @@ class ReviewTab(QWidget):
         self.primary.clicked.connect(lambda _=False: bench.run(self.press))
         predictions.ended.connect(self._on_predicted)
         predictions.changed.connect(self._show_current)
+        bench.bench.drawn.connect(self._show_holes)
         for name, deed in {
             "overlay": predictions.toggle,
             "next_frame": self.open_next,
@@ -302,18 +300,27 @@ class ReviewTab(QWidget):
         self.next_button.setEnabled(bool(self.items))
         self.current_line.setVisible(item is not None)
         if item is None:
+            self.walking.draw()
             return
-        n = len(self._walk)
         project = self._session.project
-        if project is not None and is_covered(item.box, project.regions(*_place(item))):
+        sent = project is not None and is_covered(item.box, project.regions(*_place(item)))
+        self.walking.draw(done=sent)
+        if sent:
             self.current_line.setText("This region is in the training set. N opens the next.")
             return
+        n = len(self.walking)
         text = (
             f"{n} to check: Space goes from one to the next, A accepts, 1-9 change, Delete removes."
             if n
             else "No single atom stands out here: look over it, then send it."
         )
         self.current_line.setText(text)
+
+    def _show_holes(self) -> None:
+        """Take away the squares of sites that have an atom now."""
+        item, project = self.current, self._session.project
+        if item is not None and project is not None:
+            self.walking.draw(done=is_covered(item.box, project.regions(*_place(item))))
 
     def _show_rounds(self) -> None:
         project = self._session.project
@@ -385,13 +392,11 @@ class ReviewTab(QWidget):
         self._session.go_to(item.source_id, item.frame)
         suspects = item.suspects
         reasons = dict(zip(suspects["id"].tolist(), suspects["flag"].tolist(), strict=True))
-        xy = suspects[["x_px", "y_px"]].to_numpy()
-        self._walk = _path([(float(x), float(y)) for x, y in [*xy, *item.holes]])
-        self._step = -1
         if not self.predictions.layers.visible:
             self.predictions.toggle()
         self.predictions.set_suspects({(item.source_id, item.frame): reasons})
-        self._look_at(item)
+        self.walking.begin(item)
+        look_at_box(self._workbench, item.box)
         self._mark_current()
         self._show_current()
 
@@ -402,38 +407,41 @@ class ReviewTab(QWidget):
     def _on_frame(self, source_id: str, frame: int) -> None:
         if self.current is not None and (source_id, frame) != _place(self.current):
             self.current = None
-            self._walk = []
+            self.walking.end()
             self.list.setCurrentRow(-1)
             self._show_current()
 
     def walk(self, step: int) -> None:
         """Select the next (or previous) thing to check, an atom or an empty site."""
-        if not self._walk:
+        if not len(self.walking):
             self._workbench.say(
                 "Nothing to walk through: open a region with N first."
                 if self.current is None
                 else "No single atom stands out here."
             )
             return
-        self._step = (self._step + step) % len(self._walk)
-        x, y = self._walk[self._step]
-        atoms = self._workbench.atoms
-        key = atoms.near(x, y, 1.5 * atoms.radius_px)
-        atoms.select([key] if key is not None else [])
-        self._bring_into_view(x, y)
-        what = "empty site" if key is None else atoms.reason(key) or "checked"
-        self.current_line.setText(f"{self._step + 1} of {len(self._walk)}: {what}")
+        place, key = self.walking.go(step)
+        self._workbench.atoms.select([key] if key is not None else [])
+        bring_into_view(self._workbench, *place)
+        self.current_line.setText(self.walking.words(key))
 
     def accept(self) -> None:
-        """Take the selected predicted atoms as labels; without any, those of the region."""
+        """Take the selected predicted atoms as labels, or an empty site as empty.
+
+        With neither under the walk, the predicted atoms of the region.
+        """
         atoms = self._workbench.atoms
         ids = [key[1] for key in atoms.selected if key[0] == "predicted"]
+        if not ids and self.walking.at_empty_site:
+            self.walking.accept_empty()
+            self.walk(1)
+            return
         if not ids:
             self.correct_here()
             return
         left = atoms.predicted_left()
         self._accept(left[left["id"].isin(ids)])
-        if self._walk:
+        if len(self.walking):
             self.walk(1)
 
     def correct_here(self) -> None:
@@ -497,53 +505,6 @@ class ReviewTab(QWidget):
         known = {r.run_id: r.number for r in project.rounds}
         return known.get(self.predictions.run_id, max(known.values(), default=0))
 
-    # ------------------------------------------------------------------ the view
-
-    def _look_at(self, item: ReviewItem) -> None:
-        """Move the camera so that a region fills most of the view."""
-        image, viewer = self._workbench.image_layer, self._workbench.viewer
-        if image is None:
-            return
-        x0, y0, x1, y1 = item.box
-        high, wide = np.abs(np.asarray(image.scale[-2:])) * (y1 - y0, x1 - x0)
-        viewer.reset_view()
-        self._centre((x0 + x1) / 2, (y0 + y1) / 2)
-        canvas = canvas_of(self._workbench)
-        if canvas is not None:  # zoom counts screen px per unit of the world
-            fit = min(canvas.width() / wide, canvas.height() / high)
-            viewer.scene.camera.zoom = _FILL * float(fit)
-
-    def _centre(self, x: float, y: float) -> None:
-        image, viewer = self._workbench.image_layer, self._workbench.viewer
-        point = np.zeros(image.ndim)
-        point[-2:] = y, x
-        world = np.asarray(image.data_to_world(point))[-2:]
-        centre = list(viewer.scene.camera.center)
-        viewer.scene.camera.center = (*centre[:-2], *(float(v) for v in world))
-
-    def _bring_into_view(self, x: float, y: float) -> None:
-        """Move the camera only when a place is outside the middle of the view."""
-        image = self._workbench.image_layer
-        if image is None:
-            return
-        (y0, x0), (y1, x1) = np.asarray(image.corner_pixels, dtype=float)[:, -2:]
-        margin_x, margin_y = 0.1 * (x1 - x0), 0.1 * (y1 - y0)
-        inside_x = x0 + margin_x <= x <= x1 - margin_x
-        inside_y = y0 + margin_y <= y <= y1 - margin_y
-        if not (inside_x and inside_y):
-            self._centre(x, y)
-
-
-def canvas_of(workbench: Workbench) -> QWidget | None:
-    """Return napari's canvas in the window of the workbench."""
-    window = workbench.window()
-    found = (
-        w
-        for w in QApplication.allWidgets()
-        if type(w).__name__.startswith("CanvasBackend") and w.window() is window
-    )
-    return next(found, None)
-
 
 def _place(item: ReviewItem) -> Place:
     return item.source_id, item.frame
@@ -551,14 +512,3 @@ def _place(item: ReviewItem) -> Place:
 
 def _same(a: ReviewItem, b: ReviewItem | None) -> bool:
     return b is not None and (_place(a), a.box) == (_place(b), b.box)
-
-
-def _path(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Order points so that each is the nearest one left, which keeps the eye at one place."""
-    left, path = sorted(points, key=lambda p: (p[1], p[0])), []
-    while left:
-        at = path[-1] if path else left[0]
-        best = min(left, key=lambda p: (p[0] - at[0]) ** 2 + (p[1] - at[1]) ** 2)
-        left.remove(best)
-        path.append(best)
-    return path

@@ -22,7 +22,7 @@ from napari_apgan.regions import Region
 from napari_apgan.train.events import Step
 
 from .commands import open_workbench
-from .review_tab import canvas_of
+from .review_camera import canvas_of
 
 if TYPE_CHECKING:
     from .workbench import Workbench
