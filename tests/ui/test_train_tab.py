@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
+from safetensors.numpy import save_file
 
 from napari_apgan.atoms import make_atoms
+from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
-from napari_apgan.models.card import HeldOutScore
+from napari_apgan.models.card import CARD_KEY, HeldOutScore, ModelCard
+from napari_apgan.models.presets import PRESETS
 from napari_apgan.regions import Region
 from napari_apgan.train import RunSettings, prepare_run
 from napari_apgan.train.events import Done, EventLog, Started, Step, Validated
@@ -39,6 +43,22 @@ def make_quick(workbench, steps: int = 20) -> None:
     form = workbench.train_tab.advanced.run_form
     form.editors["steps"].setText(str(steps))
     form.editors["threads"].setText("1")
+
+
+def write_model(folder):
+    """Write a model file of the fast preset: its card, and a weight that nobody loads."""
+    fast = PRESETS["fast"]
+    element = Element(name="Pb", color="#FF00FF")
+    card = ModelCard(
+        preset="fast",
+        network=fast.network,
+        elements=(element,),
+        radius_px={"Pb": 3.0},
+        pixel_size_pm=20.0,
+    )
+    path = folder / "best.safetensors"
+    save_file({"w": np.zeros(1)}, path, metadata={CARD_KEY: card.model_dump_json()})
+    return path
 
 
 def write_run(workbench, *, fraction: float):
@@ -138,6 +158,48 @@ def test_a_training_runs_beside_the_window_and_brings_the_overlay(bench, centres
     assert not layer.visible
     assert len(bench.session.atoms()) == np.sum(centres[:, 0] < 64)
     assert "torch" not in sys.modules
+
+
+def test_going_on_takes_half_of_the_budget_unless_the_user_gave_one(bench, centres, tmp_path):
+    label(bench, centres)
+    tab, project = bench.train_tab, bench.session.project
+    tab.refresh_now()
+    first = tab._settings(project, None)
+    assert (first.minutes, first.steps) == (None, None)
+    assert "half" not in tab.estimate.text()
+    bench.session.model = write_model(tmp_path)
+    tab.refresh_now()
+    again = tab._settings(project, warm=True)
+    recipe = PRESETS["fast"].recipe
+    assert again.init == str(bench.session.model)
+    assert (again.minutes, again.steps) == (recipe.minutes / 2, recipe.steps / 2)
+    assert "half of a first training" in tab.estimate.text()
+    editors = tab.advanced.run_form.editors
+    assert editors["steps"].placeholderText() == str(again.steps)
+    assert tab._settings(project, warm=False).steps is None
+    editors["steps"].setText("900")
+    tab.refresh_now()
+    given = tab._settings(project, warm=True)
+    assert (given.minutes, given.steps) == (None, 900)
+    assert "half" not in tab.estimate.text()
+
+
+def test_a_long_name_makes_no_sideways_scrollbar(open_workbench, lattice):
+    image, centres = lattice()
+    workbench = open_workbench()
+    name = "2026-11-22_STO_PTO_multilayer_" * 4 + "0042"
+    workbench.bench.viewer.add_image(image, name=name, scale=(0.02, 0.02), units=("nm", "nm"))
+    QApplication.processEvents()
+    label(workbench, centres)
+    workbench.show_tab("train")
+    QApplication.processEvents()
+    table = workbench.train_tab.list
+    assert workbench.window().width() == 1366
+    assert table.sizeHintForColumn(0) > table.viewport().width(), "too long to be shown whole"
+    assert not table.horizontalScrollBar().isVisible()
+    assert table.textElideMode() == Qt.TextElideMode.ElideMiddle
+    assert name in table.item(0).toolTip()
+    assert table.item(0).toolTip().endswith("1 region")
 
 
 def test_an_interrupted_training_is_offered_when_the_project_is_opened(

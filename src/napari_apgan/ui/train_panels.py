@@ -70,6 +70,9 @@ class TrainingList(QListWidget):
         super().__init__()
         self.setMinimumWidth(1)
         self.setUniformItemSizes(True)
+        # A long name loses its middle: where it begins and what the frame brings stay readable.
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setToolTip("Ticked frames are learned from, inside their complete regions only")
         self._rows: list[tuple[Place, str, bool]] = []
         self.itemChanged.connect(self._on_changed)

@@ -32,12 +32,15 @@ from .train_monitor import TrainMonitor, find_resumable, find_running, folders
 from .train_panels import Advanced, Choices, Place, ProgressPanel, TrainingList
 from .train_rounds import record_round
 from .train_words import (
+    BUDGET,
     NO_REGION,
     NOTHING_CHOSEN,
     NOTHING_LABELLED,
+    budget,
     closing_sentence,
     estimate,
     estimate_sentence,
+    half_budget,
     measured_step_s,
     rounded,
     set_words,
@@ -276,12 +279,18 @@ class TrainTab(QWidget):
         init = self.advanced.init
         if warm is not None:
             init = self._warm_start(project) if warm else "scratch"
+        if self._goes_on(project, init) and not any(name in fields for name in BUDGET):
+            fields.update(half_budget(PRESETS[self.choices.preset_name]))
         return RunSettings(
             preset=self.choices.preset_name,
             device=self.choices.device_name,
             init=init or "scratch",
             **fields,
         )
+
+    def _goes_on(self, project: Project, init: str) -> bool:
+        """Whether a training goes on from a model that has learned from this project before."""
+        return init not in ("", "scratch") and init == self._warm_start(project)
 
     def _preview_name(self, project: Project, pairs: list[Any]) -> str:
         """Return the name of the pair on the screen, whose map is drawn while training."""
@@ -434,13 +443,14 @@ class TrainTab(QWidget):
         if project is None or self.teach.text():
             return
         try:
-            preset = self._settings(project, None).chosen_preset()
+            settings = self._settings(project, None)
+            preset = settings.chosen_preset()
         except UserError as error:
             self.estimate.setText(str(error))
             return
-        self.advanced.run_form.set_defaults(
-            {**RunSettings().model_dump(), **_budget(PRESETS[preset.name])}
-        )
+        goes_on = self._goes_on(project, settings.init)
+        usual = (half_budget if goes_on else budget)(PRESETS[preset.name])
+        self.advanced.run_form.set_defaults({**RunSettings().model_dump(), **usual})
         self.advanced.loss_form.set_defaults(PRESETS[preset.name].recipe.weights.model_dump())
         info = self.predictions.helper.info
         device = self.choices.device_name
@@ -449,7 +459,10 @@ class TrainTab(QWidget):
         measured = measured_step_s(folders(project.runs()), preset.name)
         step_s = measured or usual_step_s(preset.name, device)
         first, whole = estimate(preset, step_s, _labelled_px(project))
-        self.estimate.setText(estimate_sentence(first, whole, measured=measured is not None))
+        halved = goes_on and not any(n in self.advanced.run_form.values() for n in BUDGET)
+        self.estimate.setText(
+            estimate_sentence(first, whole, measured=measured is not None, halved=halved)
+        )
 
     def _show_buttons(self) -> None:
         if self.monitor.running:
@@ -523,7 +536,3 @@ def _labelled_px(project: Project) -> float:
         shape = project.record(pair.source_id).shape
         total += float(learn_mask(regions, shape).sum())
     return total
-
-
-def _budget(preset: Any) -> dict[str, Any]:
-    return {name: getattr(preset.recipe, name) for name in ("minutes", "epochs", "steps")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from napari_apgan.models.recipe import Preset
 from napari_apgan.project import Project
@@ -15,6 +16,9 @@ from napari_apgan.train.runfolder import RunFolder
 USUAL_STEP_S = {"fast": 0.12, "paper": 8.0}
 #: A graphics card is taken to be so many times faster than two cores, until it was measured.
 GPU_FACTOR = 25.0
+
+#: The settings that end a training.
+BUDGET = ("minutes", "epochs", "steps")
 
 NOTHING_LABELLED = (
     "Nothing to learn from yet. In Label: mark the atoms of an area of about 8 x 8 cells, then "
@@ -44,6 +48,21 @@ def measured_step_s(runs: Sequence[RunFolder], preset: str) -> float | None:
     return None
 
 
+def budget(preset: Preset) -> dict[str, Any]:
+    """Return what ends a training with this preset."""
+    return {name: getattr(preset.recipe, name) for name in BUDGET}
+
+
+def half_budget(preset: Preset) -> dict[str, Any]:
+    """Return half of a preset's budget: to go on takes less than to begin."""
+    recipe = preset.recipe
+    return {
+        "minutes": recipe.minutes and recipe.minutes / 2,
+        "epochs": recipe.epochs and math.ceil(recipe.epochs / 2),
+        "steps": recipe.steps and math.ceil(recipe.steps / 2),
+    }
+
+
 def estimate(preset: Preset, step_s: float, labelled_px: float) -> tuple[float, float]:
     """Estimate how long a training takes.
 
@@ -71,11 +90,14 @@ def estimate(preset: Preset, step_s: float, labelled_px: float) -> tuple[float, 
     return min(first, whole), whole
 
 
-def estimate_sentence(first_s: float, whole_s: float, *, measured: bool) -> str:
-    """Say how long it takes."""
+def estimate_sentence(
+    first_s: float, whole_s: float, *, measured: bool, halved: bool = False
+) -> str:
+    """Say how long it takes, and that it goes on from the last model with half the budget."""
     about = "About" if measured else "Roughly"
+    half = ": half of a first training, since it goes on from the last model" if halved else ""
     return (
-        f"{about} {rounded(first_s)} to a first model, {rounded(whole_s)} at the most. "
+        f"{about} {rounded(first_s)} to a first model, {rounded(whole_s)} at the most{half}. "
         "You can go on labelling, and even close napari."
     )
 
