@@ -10,10 +10,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from napari.settings import get_settings
 from napari.utils.notifications import show_error
+from npe2 import PluginManager
 
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, Source
+
+PLUGIN = "napari-apgan"
+#: Files that napari's own reader claims, too, though it opens none of them as an image series.
+CONTESTED = ("*.h5", "*.hdf5", "*.npz")
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 Reader = Callable[[str | Sequence[str]], list[Any]]
@@ -22,10 +28,31 @@ Reader = Callable[[str | Sequence[str]], list[Any]]
 NOTHING: list[Any] = [(None,)]
 
 
+def prefer_our_readers() -> None:
+    """Spare the user napari's question which reader to use, where the answer is plain.
+
+    Project folders and data files are ours and all other folders napari's, unless the user chose
+    otherwise, or a third plugin reads such files: then the user is to be asked.
+    """
+    chosen = get_settings().plugins.extension2reader
+    wanted = {"*.apgan/": PLUGIN, "*/": "napari"}
+    wanted.update({p: PLUGIN for p in CONTESTED if _claimed_by(p) == {"napari", PLUGIN}})
+    missing = {k: v for k, v in wanted.items() if k not in chosen}
+    if missing:
+        get_settings().plugins.extension2reader = {**chosen, **missing}
+
+
+def _claimed_by(pattern: str) -> set[str]:
+    """Return the plugins with a reader for a pattern such as ``*.h5``."""
+    readers = PluginManager.instance().iter_compatible_readers([f"file{pattern[1:]}"])
+    return {reader.plugin_name for reader in readers}
+
+
 def get_image_reader(path: str | Sequence[str]) -> Reader | None:
     """Offer to read microscope files (one, or several that open side by side)."""
     from napari_apgan.io import READABLE
 
+    prefer_our_readers()
     paths = _as_paths(path)
     if not paths or any(p.suffix.lower() not in READABLE for p in paths):
         return None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari.settings import get_plugin_settings, get_settings
+from napari.settings import get_plugin_settings
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QHideEvent, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (
@@ -32,6 +32,7 @@ from .commands import PLUGIN
 from .header import CalibrationBar, Header, MessageArea
 from .label_tab import LabelTab
 from .project_menu import ProjectMenu, worth_offering
+from .readers import prefer_our_readers
 from .review_tab import ReviewTab
 from .sessions import session_of, stop_listening
 from .train_tab import TrainTab
@@ -80,7 +81,7 @@ class Workbench(QWidget):
             self.tabs.addTab(tab, title)
         self._connect()
         self._apply_settings()
-        self._prefer_our_readers()
+        prefer_our_readers()
         self._refresh()
         self.bench.adopt_what_is_there()
         self._offer_recovery()
@@ -131,18 +132,6 @@ class Workbench(QWidget):
         self.bench.wants_scale_bar = settings.canvas.scale_bar
         self.atoms.fixed_size_px = settings.labelling.ring_size_px
         self.atoms.fast_drawing_above = settings.canvas.fast_drawing_above
-
-    @staticmethod
-    def _prefer_our_readers() -> None:
-        """Spare the user napari's question for folders, where both napari and we could read.
-
-        Project folders are ours and all other folders napari's, unless the user chose otherwise.
-        """
-        plugins = get_settings().plugins
-        wanted = {"*.apgan/": PLUGIN, "*/": "napari"}
-        missing = {k: v for k, v in wanted.items() if k not in plugins.extension2reader}
-        if missing:
-            plugins.extension2reader = {**plugins.extension2reader, **missing}
 
     def _offer_recovery(self) -> None:
         """Offer unsaved work of an earlier session, newest first."""
