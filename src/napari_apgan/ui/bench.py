@@ -28,6 +28,8 @@ from .mouse import XY, Mouse
 from .pointer import Pointer
 from .scene import Scene, source_of_layer, unwrapped
 
+#: Layers whose loss is told: what they show is kept, and can be drawn again.
+_KEPT = (atoms_layer.LAYER_NAME, regions_layer.LAYER_NAME)
 _HOVER_MS = 16
 _MAP_MS = 150
 
@@ -358,9 +360,16 @@ class Bench(Pointer, Acts):
             self.map_toggled.emit(False)
         if was_image:
             self._show_nothing()
+            # Later: napari may be in the middle of clearing the whole list.
+            QTimer.singleShot(0, self._put_away)
             self.adopted.emit()
-        elif ours and layer.name in (atoms_layer.LAYER_NAME, regions_layer.LAYER_NAME):
+        elif ours and self.scene.image_layer is not None and layer.name in _KEPT:
             self.lost.emit(layer.name)
+
+    def _put_away(self) -> None:
+        """Take our layers away with their image: left in its unit, they would not fit the next."""
+        if self.scene.image_layer is None:
+            self.scene.drop_all()
 
     def _on_layer_edit(self, added: list[XY], removed: list[Key], moved: Mapping[Key, XY]) -> None:
         """Turn what was done with napari's own tools into edits."""

@@ -121,6 +121,11 @@ class Scene:
             self.viewer.layers.remove(layer)
         self.forget(layer)
 
+    def drop_all(self) -> None:
+        """Remove every layer of ours."""
+        for layer in list(self._owned):
+            self.drop(layer)
+
     def forget(self, layer: Any) -> None:
         """Take a removed layer off the books."""
         self._owned = [x for x in self._owned if x is not layer]
@@ -148,8 +153,8 @@ class Scene:
             self._actions.unbind(layer)
             self._mouse.unbind(layer)
         self._bound = []
-        for layer in list(self._owned) if remove_layers else []:
-            self.drop(layer)
+        if remove_layers:
+            self.drop_all()
 
     def _bind(self, layer: Layer) -> None:
         if not any(layer is x for x in self._bound):
