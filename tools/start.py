@@ -108,6 +108,16 @@ def with_screen() -> list[str]:
     return []
 
 
+def test(python: Path, options: list[str]) -> int:
+    """Run what was named, or everything: the window's tests first, in a process without torch."""
+    if any(not option.startswith("-") for option in options):
+        return run(*with_screen(), python, "-m", "pytest", *options)
+    window = run(*with_screen(), python, "-m", "pytest", "tests/ui", *options)
+    append = ["--cov-append"] if any(o.startswith("--cov") for o in options) else []
+    core = run(python, "-m", "pytest", "--ignore=tests/ui", *options, *append)
+    return window or core
+
+
 def main() -> int:
     """Do what the first word says."""
     verb, *rest = sys.argv[1:] or ["help"]
@@ -127,7 +137,7 @@ def main() -> int:
         return run(python, "-m", "napari_apgan.cli", "demo", "--gui", *rest)
     install(python, "-e", f"{ROOT}[test]")
     os.environ.setdefault("QT_API", "pyqt6")
-    return run(*with_screen(), python, "-m", "pytest", *rest)
+    return test(python, rest)
 
 
 if __name__ == "__main__":
