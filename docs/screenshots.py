@@ -69,7 +69,7 @@ def main(folder: Path) -> int:
     viewer.open_sample("napari-apgan", "pto_sto")
     turn()
     for name, color in PAPER.items():
-        workbench.bench.add_element(Element(name=name, color=color))
+        workbench.desk.add_element(Element(name=name, color=color))
     workbench.session.element = "Pb"
     shoot("elements")
     workbench.label_tab.detection.run()
@@ -80,15 +80,15 @@ def main(folder: Path) -> int:
     truth = make_sample(seed=7, n_frames=1, shape=(384, 384)).pairs[0].atoms
     left = truth[truth["x_px"] < 215]
     workbench.session.add_atoms(left.assign(origin="human"))
-    workbench.bench.add_region(Region.rectangle(2, 2, 200, 270))
-    workbench.bench.add_region(
+    workbench.desk.add_region(Region.rectangle(2, 2, 200, 270))
+    workbench.desk.add_region(
         Region.rectangle(2, 285, 200, 380).model_copy(update={"held_out": True})
     )
     workbench.messages.clear()
     shoot("label")
-    workbench.bench.toggle_output_map()
+    workbench.desk.toggle_output_map()
     shoot("output-map")
-    workbench.bench.toggle_output_map()
+    workbench.desk.toggle_output_map()
 
     workbench.show_tab("train")
     shoot("train-ready")

@@ -95,14 +95,14 @@ def open_image(case: Case, data: Path) -> Workbench:
     viewer.open(path, plugin="napari" if path.endswith(".tif") else "napari-apgan")
     workbench = open_workbench(viewer)
     turn(lambda: workbench.image_layer is not None)
-    workbench.bench.add_element(case.element)
+    workbench.desk.add_element(case.element)
     workbench.session.element = case.element.name
     return workbench
 
 
 def look_at(workbench: Workbench, box: tuple[float, float, float, float]) -> None:
     """Move the camera so that a box nearly fills the canvas."""
-    viewer, image = workbench.bench.viewer, workbench.image_layer
+    viewer, image = workbench.desk.viewer, workbench.image_layer
     viewer.reset_view()
     x0, y0, x1, y1 = box
     world = image.data_to_world(((y0 + y1) / 2, (x0 + x1) / 2))
@@ -116,7 +116,7 @@ def look_at(workbench: Workbench, box: tuple[float, float, float, float]) -> Non
 def click_atoms(workbench: Workbench, xy: np.ndarray, seen: Callable[[int], None]) -> None:
     """Click every atom a pixel beside its place; `seen` hears how many are labelled."""
     canvas = canvas_class()(workbench)
-    workbench.bench.scene.activate_home()
+    workbench.desk.scene.activate_home()
     for n, (x, y) in enumerate(xy):
         off = 1.0 if n % 2 else -1.0
         canvas.click(x + off, y - off)
@@ -126,7 +126,7 @@ def click_atoms(workbench: Workbench, xy: np.ndarray, seen: Callable[[int], None
 def drag_region(workbench: Workbench, box: tuple[float, float, float, float]) -> None:
     """Press R and drag a box: every atom inside is labelled."""
     canvas = canvas_class()(workbench)
-    workbench.bench.scene.activate_home()
+    workbench.desk.scene.activate_home()
     canvas.key(Qt.Key.Key_R)
     canvas.drag(box[:2], box[2:])
 
@@ -136,7 +136,7 @@ def train(workbench: Workbench, steps: int) -> None:
     form = workbench.train_tab.advanced.run_form
     form.editors["steps"].setText(str(steps))
     canvas = canvas_class()(workbench)
-    workbench.bench.scene.activate_home()
+    workbench.desk.scene.activate_home()
     canvas.key(Qt.Key.Key_T)
 
 

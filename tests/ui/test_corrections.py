@@ -11,13 +11,13 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def found(bench):
+def found(workbench):
     """Labels taken over as they were detected and predicted, and one set by hand."""
-    bench.label_tab.snap.setChecked(False)
+    workbench.label_tab.snap.setChecked(False)
     for xy, origin in (((40.0, 40.0), "detected"), ((70.0, 40.0), "predicted")):
-        bench.session.add_atoms(make_atoms([xy], "Pb", origin=origin))
-    bench.session.add_atoms(make_atoms([(90.0, 60.0)], "Pb", origin="human"))
-    return bench
+        workbench.session.add_atoms(make_atoms([xy], "Pb", origin=origin))
+    workbench.session.add_atoms(make_atoms([(90.0, 60.0)], "Pb", origin="human"))
+    return workbench
 
 
 def origins(workbench) -> list[str]:
@@ -30,16 +30,16 @@ def test_a_dragged_atom_that_the_program_found_is_corrected(found, hand_on):
     assert origins(found) == ["detected", "corrected", "human"]
     canvas.drag((90.0, 60.0), (96.0, 66.0))
     assert origins(found) == ["detected", "corrected", "human"]
-    found.bench.undo()
-    found.bench.undo()
+    found.desk.undo()
+    found.desk.undo()
     assert origins(found) == ["detected", "predicted", "human"]
     assert positions(found.session.atoms())[1].tolist() == [70.0, 40.0]
 
 
 def test_moving_several_keeps_what_the_user_set(found):
-    found.bench.move({("label", 0): (41.0, 41.0), ("label", 2): (91.0, 61.0)})
+    found.desk.move({("label", 0): (41.0, 41.0), ("label", 2): (91.0, 61.0)})
     assert origins(found) == ["corrected", "predicted", "human"]
-    found.bench.undo()
+    found.desk.undo()
     assert origins(found) == ["detected", "predicted", "human"]
 
 
@@ -51,6 +51,6 @@ def test_another_element_corrects_and_the_same_element_does_not(found, hand_on):
     canvas.key(Qt.Key.Key_2)
     assert found.session.atoms()["element"].tolist() == ["Ti"] * 3
     assert origins(found) == ["corrected", "corrected", "human"]
-    found.bench.undo()
+    found.desk.undo()
     assert found.session.atoms()["element"].tolist() == ["Pb"] * 3
     assert origins(found) == ["detected", "predicted", "human"]

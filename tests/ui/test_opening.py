@@ -40,12 +40,12 @@ def files(tmp_path, lattice):
 
 
 def opened(workbench, path) -> None:
-    workbench.bench.viewer.open(path, plugin="napari")
+    workbench.desk.viewer.open(path, plugin="napari")
     QTest.qWait(60)  # the canvas is drawn
 
 
 def units(workbench) -> set[str]:
-    return {str(unit) for layer in workbench.bench.viewer.layers for unit in layer.units}
+    return {str(unit) for layer in workbench.desk.viewer.layers for unit in layer.units}
 
 
 def test_a_second_image_has_the_unit_of_the_first_once_its_file_was_read(open_workbench, files):
@@ -67,22 +67,22 @@ def test_an_image_after_another_one_that_was_removed_never_mixes_units(
         opened(workbench, files / name)
         unit = "nanometer" if name == "first.tif" else "pixel"
         assert units(workbench) == {unit}
-        workbench.bench.viewer.layers.remove(workbench.image_layer)
+        workbench.desk.viewer.layers.remove(workbench.image_layer)
         QTest.qWait(60)
-        assert not len(workbench.bench.viewer.layers)
+        assert not len(workbench.desk.viewer.layers)
     assert not [m for m in warned() if "units" in m]
 
 
 @pytest.mark.parametrize("suffix", [pattern[1:] for pattern in CONTESTED])
 def test_a_dropped_data_file_opens_with_ours_and_nothing_is_asked(open_workbench, files, suffix):
     workbench = open_workbench()
-    viewer = workbench.bench.viewer
+    viewer = workbench.desk.viewer
     # What napari does with a drop: the dialog comes only where two readers are left.
     viewer.window._qt_viewer._qt_open([str(files / f"data{suffix}")], stack=False)
     QApplication.processEvents()
     assert not [w for w in QApplication.topLevelWidgets() if isinstance(w, QDialog) and w.isModal()]
     assert workbench.image_layer.source.reader_plugin == PLUGIN
-    assert workbench.bench.frame().shape == (96, 128)
+    assert workbench.desk.frame().shape == (96, 128)
 
 
 def test_a_reader_that_the_user_chose_stays(open_workbench):

@@ -21,13 +21,13 @@ PATIENCE_MS = 30_000
 
 
 @pytest.fixture
-def reviewed(bench, centres, qtbot):
+def reviewed(workbench, centres, qtbot):
     """A workbench whose model has predicted the frame: one atom doubtful, one missing."""
-    bench.predictions.helper.stop()  # the prediction is written here, by no network
+    workbench.predictions.helper.stop()  # the prediction is written here, by no network
     left = centres[centres[:, 0] < 40]
-    bench.session.add_atoms(make_atoms(left, "Pb"))
-    bench.session.add_region(Region.rectangle(-0.5, -0.5, 31.5, 95.5))
-    project, source_id = bench.session.project, bench.session.source_id
+    workbench.session.add_atoms(make_atoms(left, "Pb"))
+    workbench.session.add_region(Region.rectangle(-0.5, -0.5, 31.5, 95.5))
+    project, source_id = workbench.session.project, workbench.session.source_id
     project.add_pair(source_id, 0)
     run_dir = project.new_run_dir()
     make_reference(project.training_pairs()).save(run_dir)
@@ -40,11 +40,11 @@ def reviewed(bench, centres, qtbot):
     table = table.drop(index=27).reset_index(drop=True)
     maps = output_map(table, ["Pb"], (96, 128))
     write_prediction(files.folder, files.name, Prediction(maps, table, ("Pb",)))
-    bench.show_tab("review")
-    bench.session.model = run_dir
-    qtbot.waitUntil(lambda: bool(bench.review_tab.items), timeout=PATIENCE_MS)
-    qtbot.waitUntil(lambda: bench.predictions.shown is not None, timeout=PATIENCE_MS)
-    return bench
+    workbench.show_tab("review")
+    workbench.session.model = run_dir
+    qtbot.waitUntil(lambda: bool(workbench.review_tab.items), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: workbench.predictions.shown is not None, timeout=PATIENCE_MS)
+    return workbench
 
 
 def test_the_worst_region_is_opened_and_its_suspects_are_walked(reviewed, canvas, qtbot):
@@ -60,7 +60,7 @@ def test_the_worst_region_is_opened_and_its_suspects_are_walked(reviewed, canvas
         seen.append(tuple(reviewed.atoms.selected))
     assert (("predicted", 20),) in seen
     assert reviewed.atoms.reason(("predicted", 20)) == "low probability"
-    assert reviewed.bench.describe(("predicted", 20)).startswith("Pb, p 0.30, ±4 pm")
+    assert reviewed.desk.describe(("predicted", 20)).startswith("Pb, p 0.30, ±4 pm")
 
 
 def test_accepted_atoms_are_labels_with_their_round_and_one_undo_takes_them_back(reviewed, canvas):
@@ -73,12 +73,12 @@ def test_accepted_atoms_are_labels_with_their_round_and_one_undo_takes_them_back
     assert table.iloc[-1]["origin"] == "predicted"
     assert table.iloc[-1]["round"] == 1
     assert ("predicted", 20) not in reviewed.atoms.keys
-    reviewed.bench.undo()
+    reviewed.desk.undo()
     assert len(reviewed.session.atoms()) == before
 
 
 def test_an_empty_site_has_a_square_until_something_is_done_about_it(reviewed, canvas, centres):
-    tab, marks = reviewed.review_tab, reviewed.bench.marks
+    tab, marks = reviewed.review_tab, reviewed.desk.marks
     assert marks.holes == []
     canvas.key(Qt.Key.Key_N)
     assert len(marks.holes) == 1
@@ -90,7 +90,7 @@ def test_an_empty_site_has_a_square_until_something_is_done_about_it(reviewed, c
     assert np.allclose(marks.layer.data[square][::-1], marks.holes[0])
     canvas.click(*centres[27])
     assert marks.holes == []
-    reviewed.bench.undo()
+    reviewed.desk.undo()
     assert len(marks.holes) == 1
     for _ in range(len(tab.walking)):
         tab.walk(1)
@@ -105,9 +105,9 @@ def test_an_empty_site_has_a_square_until_something_is_done_about_it(reviewed, c
 
 def test_squares_go_with_the_region_that_was_sent(reviewed, canvas):
     canvas.key(Qt.Key.Key_N)
-    assert len(reviewed.bench.marks.holes) == 1
+    assert len(reviewed.desk.marks.holes) == 1
     canvas.key(Qt.Key.Key_Return, CTRL)
-    assert reviewed.bench.marks.holes == []
+    assert reviewed.desk.marks.holes == []
 
 
 def test_correct_here_takes_the_region_and_never_doubles_a_label(reviewed, canvas, centres):
@@ -132,7 +132,7 @@ def test_a_region_goes_to_the_training_set_as_one_edit(reviewed, canvas, centres
     assert "Sent to the training set" in reviewed.messages.text.text()
     assert tab.list.item(0).text().startswith("✓")
     assert tab.primary.text() == "Retrain (1 new)"
-    reviewed.bench.undo()
+    reviewed.desk.undo()
     assert project.pairs == []
     assert len(reviewed.session.regions()) == 1
     assert len(reviewed.session.atoms()) == np.sum(centres[:, 0] < 40)
@@ -162,4 +162,4 @@ def test_the_overlay_follows_its_slider_and_goes_with_the_model(reviewed, canvas
     assert layer.visible
     reviewed.session.model = None
     qtbot.waitUntil(lambda: not reviewed.predictions.layers.layers, timeout=PATIENCE_MS)
-    assert layer not in reviewed.bench.viewer.layers
+    assert layer not in reviewed.desk.viewer.layers

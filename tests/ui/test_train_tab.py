@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 
 import numpy as np
 import pytest
@@ -87,91 +86,93 @@ def write_run(workbench, *, fraction: float):
     return run_dir
 
 
-def test_without_labels_the_button_says_what_to_do(bench):
-    bench.show_tab("train")
-    bench.train_tab.press()
-    assert "Nothing to learn from yet" in bench.messages.text.text()
-    bench.train_tab.refresh_now()
-    assert "Nothing to learn from yet" in bench.train_tab.teach.text()
-    bench.session.add_atoms(make_atoms([[20.0, 20.0]], "Pb"))
-    bench.train_tab.press()
-    assert "No area is marked complete yet" in bench.messages.text.text()
-    bench.session.add_region(Region.rectangle(60, 60, 90, 90))
-    bench.train_tab.press()
-    assert "No frame is chosen" in bench.messages.text.text()
-    bench.session.project.add_pair(bench.session.source_id, 0)
-    bench.train_tab.press()
-    assert "hold no atoms" in bench.messages.text.text()
-    assert bench.session.project.runs() == []
+def test_without_labels_the_button_says_what_to_do(workbench):
+    workbench.show_tab("train")
+    workbench.train_tab.press()
+    assert "Nothing to learn from yet" in workbench.messages.text.text()
+    workbench.train_tab.refresh_now()
+    assert "Nothing to learn from yet" in workbench.train_tab.teach.text()
+    workbench.session.add_atoms(make_atoms([[20.0, 20.0]], "Pb"))
+    workbench.train_tab.press()
+    assert "No area is marked complete yet" in workbench.messages.text.text()
+    workbench.session.add_region(Region.rectangle(60, 60, 90, 90))
+    workbench.train_tab.press()
+    assert "No frame is chosen" in workbench.messages.text.text()
+    workbench.session.project.add_pair(workbench.session.source_id, 0)
+    workbench.train_tab.press()
+    assert "hold no atoms" in workbench.messages.text.text()
+    assert workbench.session.project.runs() == []
 
 
-def test_the_list_is_the_training_set(bench, centres):
-    label(bench, centres)
-    tab = bench.train_tab
-    bench.show_tab("train")
+def test_the_list_is_the_training_set(workbench, centres):
+    label(workbench, centres)
+    tab = workbench.train_tab
+    workbench.show_tab("train")
     tab.refresh_now()
     item = tab.list.item(0)
     assert item.text() == "picture · 24 atoms · 1 region"
     assert tab.summary.text() == "1 pair · 24 atoms"
     item.setCheckState(Qt.CheckState.Unchecked)
-    assert bench.session.project.pairs == []
-    bench.bench.undo()
+    assert workbench.session.project.pairs == []
+    workbench.desk.undo()
     tab.refresh_now()
-    assert len(bench.session.project.pairs) == 1
+    assert len(workbench.session.project.pairs) == 1
     assert tab.list.item(0).checkState() == Qt.CheckState.Checked
 
 
-def test_advanced_settings_come_from_the_models_and_are_checked(bench, centres):
-    label(bench, centres)
-    tab = bench.train_tab
+def test_advanced_settings_come_from_the_models_and_are_checked(workbench, centres):
+    label(workbench, centres)
+    tab = workbench.train_tab
     tab.advanced.run_form.editors["seed"].setText("7")
     tab.advanced.loss_form.editors["ssim"].setText("0,5")
-    settings = tab._settings(bench.session.project, None)
+    settings = tab._settings(workbench.session.project, None)
     assert settings.seed == 7
     assert settings.chosen_preset().recipe.weights.ssim == 0.5
     assert "shows as many" not in tab.advanced.run_form.editors["seed"].toolTip()
     assert "random" in tab.advanced.run_form.editors["seed"].toolTip()
     tab.advanced.run_form.editors["seed"].setText("many")
     with pytest.raises(UserError, match=r"many.*does not fit seed"):
-        tab._settings(bench.session.project, None)
+        tab._settings(workbench.session.project, None)
 
 
-def test_a_training_runs_beside_the_window_and_brings_the_overlay(bench, centres, qtbot):
-    label(bench, centres)
-    make_quick(bench)
-    tab = bench.train_tab
-    bench.show_tab("train")
+def test_a_training_runs_beside_the_window_and_brings_the_overlay(
+    workbench, centres, qtbot, torch_free
+):
+    label(workbench, centres)
+    make_quick(workbench)
+    tab = workbench.train_tab
+    workbench.show_tab("train")
     tab.press()
     qtbot.waitUntil(lambda: tab.monitor.running, timeout=PATIENCE_MS)
     assert tab.primary.text() == "Stop"
-    qtbot.waitUntil(lambda: bool(bench.predictions.layers.layers), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: bool(workbench.predictions.layers.layers), timeout=PATIENCE_MS)
     assert tab.progress.result.text().startswith("Done in ")
     assert tab.progress.losses.series
-    assert bench.session.model == bench.session.project.runs()[-1]
-    assert [r.number for r in bench.session.project.rounds] == [1]
-    layer = bench.predictions.layers.layers["Pb"]
+    assert workbench.session.model == workbench.session.project.runs()[-1]
+    assert [r.number for r in workbench.session.project.rounds] == [1]
+    layer = workbench.predictions.layers.layers["Pb"]
     assert layer.data.shape == (96, 128)
-    viewer = bench.bench.viewer
-    assert viewer.layers.selection.active is bench.atoms.layer
-    assert viewer.layers.index(layer) == viewer.layers.index(bench.image_layer) + 1
-    bench.bench.actions.run("overlay")
+    viewer = workbench.desk.viewer
+    assert viewer.layers.selection.active is workbench.atoms.layer
+    assert viewer.layers.index(layer) == viewer.layers.index(workbench.image_layer) + 1
+    workbench.desk.actions.run("overlay")
     assert not layer.visible
-    assert len(bench.session.atoms()) == np.sum(centres[:, 0] < 64)
-    assert "torch" not in sys.modules
+    assert len(workbench.session.atoms()) == np.sum(centres[:, 0] < 64)
+    torch_free()
 
 
-def test_going_on_takes_half_of_the_budget_unless_the_user_gave_one(bench, centres, tmp_path):
-    label(bench, centres)
-    tab, project = bench.train_tab, bench.session.project
+def test_going_on_takes_half_of_the_budget_unless_the_user_gave_one(workbench, centres, tmp_path):
+    label(workbench, centres)
+    tab, project = workbench.train_tab, workbench.session.project
     tab.refresh_now()
     first = tab._settings(project, None)
     assert (first.minutes, first.steps) == (None, None)
     assert "half" not in tab.estimate.text()
-    bench.session.model = write_model(tmp_path)
+    workbench.session.model = write_model(tmp_path)
     tab.refresh_now()
     again = tab._settings(project, warm=True)
     recipe = PRESETS["fast"].recipe
-    assert again.init == str(bench.session.model)
+    assert again.init == str(workbench.session.model)
     assert (again.minutes, again.steps) == (recipe.minutes / 2, recipe.steps / 2)
     assert "half of a first training" in tab.estimate.text()
     editors = tab.advanced.run_form.editors
@@ -188,7 +189,7 @@ def test_a_long_name_makes_no_sideways_scrollbar(open_workbench, lattice):
     image, centres = lattice()
     workbench = open_workbench()
     name = "2026-11-22_STO_PTO_multilayer_" * 4 + "0042"
-    workbench.bench.viewer.add_image(image, name=name, scale=(0.02, 0.02), units=("nm", "nm"))
+    workbench.desk.viewer.add_image(image, name=name, scale=(0.02, 0.02), units=("nm", "nm"))
     QApplication.processEvents()
     label(workbench, centres)
     workbench.show_tab("train")
@@ -203,17 +204,17 @@ def test_a_long_name_makes_no_sideways_scrollbar(open_workbench, lattice):
 
 
 def test_an_interrupted_training_is_offered_when_the_project_is_opened(
-    bench, centres, tmp_path, open_workbench
+    workbench, centres, tmp_path, open_workbench
 ):
-    label(bench, centres)
-    bench.session.save_as(tmp_path / "kept.apgan")
-    run_dir = write_run(bench, fraction=0.62)
-    bench.session.close_project()
-    bench.session.open_project(tmp_path / "kept.apgan")
-    tab = bench.train_tab
-    assert "was interrupted" in bench.messages.text.text()
-    assert bench.messages.action_button.text() == "Resume"
-    bench.show_tab("train")
+    label(workbench, centres)
+    workbench.session.save_as(tmp_path / "kept.apgan")
+    run_dir = write_run(workbench, fraction=0.62)
+    workbench.session.close_project()
+    workbench.session.open_project(tmp_path / "kept.apgan")
+    tab = workbench.train_tab
+    assert "was interrupted" in workbench.messages.text.text()
+    assert workbench.messages.action_button.text() == "Resume"
+    workbench.show_tab("train")
     tab.refresh_now()
     assert not tab.resume_button.isHidden()
     assert tab.resume_button.text() == "Resume at 62%"
@@ -221,24 +222,24 @@ def test_an_interrupted_training_is_offered_when_the_project_is_opened(
 
 
 def test_a_running_training_is_found_again_and_its_end_is_noticed(
-    bench, centres, tmp_path, qtbot, capsys
+    workbench, centres, tmp_path, qtbot, capsys
 ):
-    label(bench, centres)
-    bench.session.save_as(tmp_path / "kept.apgan")
-    run_dir = write_run(bench, fraction=0.5)
-    bench.session.close_project()
+    label(workbench, centres)
+    workbench.session.save_as(tmp_path / "kept.apgan")
+    run_dir = write_run(workbench, fraction=0.5)
+    workbench.session.close_project()
     with FileLock(run_dir / LOCK_FILE):  # what a trainer holds while it lives
-        bench.session.open_project(tmp_path / "kept.apgan")
-        tab = bench.train_tab
+        workbench.session.open_project(tmp_path / "kept.apgan")
+        tab = workbench.train_tab
         assert tab.monitor.folder.path == run_dir
         assert tab.primary.text() == "Stop"
         assert "50%" in tab.progress.bar.format()
-        bench.session.close_project()
+        workbench.session.close_project()
         assert not tab.monitor.running
         goes_on = f"The training {run_dir.name} goes on without the window"
         assert goes_on in capsys.readouterr().err
-        assert goes_on in bench.messages.text.text()
-        bench.session.open_project(tmp_path / "kept.apgan")
+        assert goes_on in workbench.messages.text.text()
+        workbench.session.open_project(tmp_path / "kept.apgan")
         assert tab.monitor.running
         log = EventLog(run_dir / "events.jsonl")
         score = HeldOutScore(

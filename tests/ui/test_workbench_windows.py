@@ -19,13 +19,13 @@ def test_two_windows_do_not_mix(make_napari_viewer_proxy, lattice, dock, undock)
     first = dock(make_napari_viewer_proxy(show=True), image)
     second = dock(make_napari_viewer_proxy(show=True), image[::-1].copy())
     assert first.session is not second.session
-    first.bench.add_element(Element(name="Pb", color="#FF00FF"))
+    first.desk.add_element(Element(name="Pb", color="#FF00FF"))
     first.session.add_atoms(make_atoms([(40.0, 40.0)], "Pb"))
-    assert second.bench.elements == []
+    assert second.desk.elements == []
     assert len(first.atoms.layer.data) == 1
     assert len(second.atoms.layer.data) == 0
     undock(first)
-    second.bench.add_element(Element(name="Ti", color="#FFFF00"))
+    second.desk.add_element(Element(name="Ti", color="#FFFF00"))
     second.session.add_atoms(make_atoms([(40.0, 40.0)], "Ti"))
     assert len(second.atoms.layer.data) == 1
     undock(second)
@@ -35,7 +35,7 @@ def test_closing_napari_writes_the_project_and_frees_it(make_napari_viewer, qtbo
     image, _ = lattice()
     viewer = make_napari_viewer(show=True)
     workbench = dock(viewer, image)
-    workbench.bench.add_element(Element(name="Pb", color="#FF00FF"))
+    workbench.desk.add_element(Element(name="Pb", color="#FF00FF"))
     workbench.session.add_atoms(make_atoms([(40.0, 40.0)], "Pb"))
     session, path = workbench.session, workbench.session.project.path
     del workbench

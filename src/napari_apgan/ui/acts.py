@@ -1,4 +1,4 @@
-"""The acts of the bench: what keys, buttons and the mouse do to atoms, elements and regions.
+"""The acts of the desk: what keys, buttons and the mouse do to atoms, elements and regions.
 
 Each is one edit of the session, so that it can be undone; what goes wrong is said in a sentence.
 """
@@ -32,7 +32,7 @@ _FOUND = ("predicted", "detected")
 
 
 class Acts:
-    """What can be done; the bench adds the wiring."""
+    """What can be done; the desk adds the wiring."""
 
     said = Signal(str)
     failed = Signal(str, str)

@@ -172,7 +172,7 @@ class AtomsView:
     # --- drawing ---------------------------------------------------------------------------
 
     def ensure(self) -> Points:
-        """Make the layer: only the bench knows when there is an image to draw it on."""
+        """Make the layer: only the desk knows when there is an image to draw it on."""
         if self.layer is None:
             self.layer = self._make_layer()
             self.layer.events.data.connect(self._on_layer_data)

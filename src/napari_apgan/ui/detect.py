@@ -18,7 +18,7 @@ from .atoms_layer import rgba
 from .detect_box import DetectBox
 
 if TYPE_CHECKING:
-    from .bench import Bench
+    from .desk import Desk
 
 LAYER_NAME = "Candidates"
 
@@ -45,14 +45,14 @@ class Detection:
 
     Parameters
     ----------
-    bench : Bench
+    desk : Desk
     box : DetectBox
     """
 
     changed = Signal()
 
-    def __init__(self, bench: Bench, box: DetectBox) -> None:
-        self._bench, self._box = bench, box
+    def __init__(self, desk: Desk, box: DetectBox) -> None:
+        self._desk, self._box = desk, box
         self._table: pd.DataFrame | None = None
         self._strength = np.empty(0)
         self._shown = np.empty(0, dtype=bool)
@@ -64,8 +64,8 @@ class Detection:
         box.level_changed.connect(self._thin)
         box.keep_wanted.connect(self.keep)
         box.discard_wanted.connect(self.discard)
-        bench.session.frame_changed.connect(self._moved)
-        bench.session.project_changed.connect(self.discard)
+        desk.session.frame_changed.connect(self._moved)
+        desk.session.project_changed.connect(self.discard)
 
     @property
     def candidates(self) -> int:
@@ -74,17 +74,17 @@ class Detection:
 
     def run(self) -> None:
         """Detect atoms of the current element's kind in a thread."""
-        bench = self._bench
-        element, frame = bench.current_element(), bench.frame()
+        desk = self._desk
+        element, frame = desk.current_element(), desk.frame()
         if element is None:
-            bench.say("Choose an element first: press + in the Label tab.")
+            desk.say("Choose an element first: press + in the Label tab.")
             return
         if frame is None or self.worker is not None:
             return
         self.discard()
-        self._place = (bench.session.source_id, bench.session.frame_index)
+        self._place = (desk.session.source_id, desk.session.frame_index)
         self._box.set_state("busy")
-        taken = positions(bench.atoms.labels)
+        taken = positions(desk.atoms.labels)
         # A function, not a generator: those swallow RuntimeError.
         self.worker = create_worker(find, frame, element.polarity, taken)
         self.worker.returned.connect(lambda result: self._found(result, element))
@@ -97,11 +97,11 @@ class Detection:
 
     def _failed(self, error: Exception) -> None:
         self._box.set_state("idle")
-        self._bench.failed.emit(f"The detection failed ({error}): label by clicking.", repr(error))
+        self._desk.failed.emit(f"The detection failed ({error}): label by clicking.", repr(error))
 
     def _found(self, result: pd.DataFrame | str, element: Element) -> None:
         self._box.set_state("idle")
-        session = self._bench.session
+        session = self._desk.session
         if self._place != (session.source_id, session.frame_index):
             return  # the user went on to another frame
         if isinstance(result, str):
@@ -133,11 +133,11 @@ class Detection:
     def _draw(self) -> None:
         assert self._table is not None
         xy = positions(self._table)[self._shown]
-        element = self._bench.current_element()
+        element = self._desk.current_element()
         color = element.color if element is not None else "#FFFFFF"
         size = 2.2 * _radius(positions(self._table))
-        if self._layer is None or self._layer not in self._bench.viewer.layers:
-            self._layer = self._bench.scene.place(
+        if self._layer is None or self._layer not in self._desk.viewer.layers:
+            self._layer = self._desk.scene.place(
                 "points",
                 xy[:, ::-1],
                 name=LAYER_NAME,
@@ -158,17 +158,17 @@ class Detection:
         kept = conform(
             self._table[self._shown].assign(element=self._element, origin="detected", id=-1)
         )
-        if self._bench.guarded(lambda: self._bench.session.add_atoms(kept)):
+        if self._desk.guarded(lambda: self._desk.session.add_atoms(kept)):
             n = len(kept)
             self.discard()
-            self._bench.say(f"{n:,} atoms added as {self._element}; Ctrl+Z takes them back.")
+            self._desk.say(f"{n:,} atoms added as {self._element}; Ctrl+Z takes them back.")
 
     def discard(self) -> None:
         """Forget the candidates."""
         if self._table is None:
             return
         self._table, self._shown = None, np.empty(0, dtype=bool)
-        self._bench.scene.drop(self._layer)
+        self._desk.scene.drop(self._layer)
         self._layer = None
         self._box.set_state("idle")
         self.changed.emit()

@@ -15,7 +15,7 @@ from .mouse import XY
 from .regions_layer import COMPLETE, IGNORE, count_inside
 
 if TYPE_CHECKING:
-    from .bench import Bench
+    from .desk import Desk
 
 
 class Hand:
@@ -23,11 +23,11 @@ class Hand:
 
     Parameters
     ----------
-    bench : Bench
+    desk : Desk
     """
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self.tool = "atoms"
         self.panning = False
         self.snapping = True
@@ -43,69 +43,69 @@ class Hand:
         """Take a tool into the hand: "atoms", "box" or "polygon"."""
         self.tool = tool
         self._corners = []
-        self._bench.regions.show_draft(None)
-        self._bench.marks.hide_spot()
-        self._bench.tool_changed.emit(tool)
+        self._desk.regions.show_draft(None)
+        self._desk.marks.hide_spot()
+        self._desk.tool_changed.emit(tool)
 
     # --- clicks and drags on atoms -----------------------------------------------------------
 
     def pick(self, xy: XY, reach_px: float) -> Key | None:
         """Return the atom under the pointer."""
-        return self._bench.atoms.near(*xy, reach_px)
+        return self._desk.atoms.near(*xy, reach_px)
 
     def click_atom(self, key: Key, add: bool) -> None:
         """Select an atom, or with Shift add it to the selection or take it out."""
-        selected = self._bench.atoms.selected
+        selected = self._desk.atoms.selected
         if not add:
-            self._bench.atoms.select([key])
+            self._desk.atoms.select([key])
         elif key in selected:
-            self._bench.atoms.select([k for k in selected if k != key])
+            self._desk.atoms.select([k for k in selected if k != key])
         else:
-            self._bench.atoms.select([*selected, key])
+            self._desk.atoms.select([*selected, key])
 
     def click_empty(self, xy: XY) -> None:
         """Add an atom of the current element where the click snaps to."""
-        bench = self._bench
-        element = bench.current_element()
+        desk = self._desk
+        element = desk.current_element()
         if element is None:
-            bench.say("Choose an element first: press + in the Label tab.")
+            desk.say("Choose an element first: press + in the Label tab.")
             return
-        x, y, found = bench.snapped(xy, element)
-        if not bench.inside_image(x, y):
+        x, y, found = desk.snapped(xy, element)
+        if not desk.inside_image(x, y):
             return
         table = make_atoms([(x, y)], element.name, origin="human")
-        if bench.guarded(lambda: bench.session.add_atoms(table)) and self.snapping and not found:
-            bench.say("Nothing to snap to there: the atom is where you clicked.")
-        bench.atoms.select([])
+        if desk.guarded(lambda: desk.session.add_atoms(table)) and self.snapping and not found:
+            desk.say("Nothing to snap to there: the atom is where you clicked.")
+        desk.atoms.select([])
 
     def drag_atom(self, key: Key, xy: XY, done: bool) -> None:
         """Move an atom, and the others that are selected with it."""
-        bench = self._bench
-        selected = bench.atoms.selected
+        desk = self._desk
+        selected = desk.atoms.selected
         moving = selected if key in selected and len(selected) > 1 else [key]
-        x0, y0 = bench.atoms.position(key)
+        x0, y0 = desk.atoms.position(key)
         dx, dy = xy[0] - x0, xy[1] - y0
-        at = {k: bench.atoms.position(k) for k in moving}
+        at = {k: desk.atoms.position(k) for k in moving}
         if not done:
-            bench.marks.show_ghosts([(x + dx, y + dy) for x, y in at.values()])
+            desk.marks.show_ghosts([(x + dx, y + dy) for x, y in at.values()])
             return
-        bench.marks.show_ghosts([])
+        desk.marks.show_ghosts([])
         target = {k: (x + dx, y + dy) for k, (x, y) in at.items()}
         if len(moving) == 1:
-            row = bench.atoms.row(key)
-            element = find_element(bench.elements, str(row["element"]))
-            x, y, _ = bench.snapped(xy, element)
+            row = desk.atoms.row(key)
+            element = find_element(desk.elements, str(row["element"]))
+            x, y, _ = desk.snapped(xy, element)
             target = {key: (x, y)}
-        bench.move(target)
+        desk.move(target)
 
     def select_box(self, corner: XY, xy: XY, done: bool) -> None:
         """Select the atoms inside a box."""
-        bench = self._bench
+        desk = self._desk
         if not done:
-            bench.regions.show_draft(_box(corner, xy))
+            desk.regions.show_draft(_box(corner, xy))
             return
-        bench.regions.show_draft(None)
-        bench.atoms.select(bench.atoms.inside(*corner, *xy))
+        desk.regions.show_draft(None)
+        desk.atoms.select(desk.atoms.inside(*corner, *xy))
 
     # --- regions ---------------------------------------------------------------------------
 
@@ -113,16 +113,16 @@ class Hand:
         return Region(id=0, kind=self.region_kind, polygon=tuple(corners))
 
     def _draft(self, corners: list[XY]) -> None:
-        bench = self._bench
+        desk = self._desk
         color = IGNORE if self.region_kind == "ignore" else COMPLETE
         caption = ""
         if len(corners) >= 3 and self.region_kind == "complete":
-            caption = count_inside(self._region(corners), bench.atoms.labels)
-        bench.regions.show_draft(corners, caption, color)
+            caption = count_inside(self._region(corners), desk.atoms.labels)
+        desk.regions.show_draft(corners, caption, color)
 
     def drag_box(self, corner: XY, xy: XY, done: bool) -> None:
         """Draw a box; the region is made when the button goes up."""
-        corners = [self._bench.clamped(c) for c in _box(corner, xy)]
+        corners = [self._desk.clamped(c) for c in _box(corner, xy)]
         if not done:
             self._draft(corners)
             return
@@ -130,7 +130,7 @@ class Hand:
 
     def polygon_click(self, xy: XY) -> None:
         """Add a corner to the polygon."""
-        corner = self._bench.clamped(xy)
+        corner = self._desk.clamped(xy)
         if not self._corners or corner != self._corners[-1]:
             self._corners.append(corner)
         self._draft(self._corners)
@@ -140,7 +140,7 @@ class Hand:
         if self.tool != "polygon" or not self._corners:
             return
         if len(self._corners) < 3:
-            self._bench.say("A region needs at least three corners: click one more.")
+            self._desk.say("A region needs at least three corners: click one more.")
             return
         self._finish(self._corners)
 
@@ -148,15 +148,15 @@ class Hand:
         xs, ys = [c[0] for c in corners], [c[1] for c in corners]
         self.set_tool("atoms")
         if max(xs) - min(xs) < 2 or max(ys) - min(ys) < 2:
-            self._bench.say("That region was too small to hold anything.")
+            self._desk.say("That region was too small to hold anything.")
             return
-        self._bench.guarded(lambda: self._bench.add_region(self._region(corners)))
+        self._desk.guarded(lambda: self._desk.add_region(self._region(corners)))
 
     # --- moving without a button ---------------------------------------------------------------
 
     def hover(self, xy: XY | None) -> None:
         """Show where a click would go, or what the atom under the pointer is."""
-        self._bench.hover(xy)
+        self._desk.hover(xy)
 
 
 def _box(a: XY, b: XY) -> list[XY]:

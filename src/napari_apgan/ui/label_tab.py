@@ -37,7 +37,7 @@ class LabelTab(QWidget):
     def __init__(self, session: Session, workbench: Workbench) -> None:
         super().__init__()
         self._session, self._workbench = session, workbench
-        self._bench = workbench.bench
+        self._desk = workbench.desk
         self.chips = ElementChips()
         self.snap = QCheckBox("Snap")
         self.snap.setChecked(True)
@@ -51,7 +51,7 @@ class LabelTab(QWidget):
         self.map = OutputMapBox()
         self.primary = primary_button("")
         self.table: PeriodicTable | None = None
-        self.detection = Detection(self._bench, self.detect)
+        self.detection = Detection(self._desk, self.detect)
         self._deed = workbench.open_image
         self._build()
         self._connect()
@@ -89,24 +89,24 @@ class LabelTab(QWidget):
         outer.addWidget(self.primary)
 
     def _connect(self) -> None:
-        bench, session = self._bench, self._session
-        self.chips.chosen.connect(bench.choose_element)
+        desk, session = self._desk, self._session
+        self.chips.chosen.connect(desk.choose_element)
         self.chips.add_wanted.connect(self.open_table)
-        self.chips.changed.connect(bench.replace_element)
-        self.chips.removed.connect(bench.remove_element)
+        self.chips.changed.connect(desk.replace_element)
+        self.chips.removed.connect(desk.remove_element)
         self.snap.toggled.connect(self._set_snapping)
-        self.regions.tool_wanted.connect(bench.hand.set_tool)
+        self.regions.tool_wanted.connect(desk.hand.set_tool)
         self.regions.kind_chosen.connect(self._set_kind)
-        self.regions.hold_out_wanted.connect(bench.hold_out)
-        self.regions.delete_wanted.connect(bench.delete_region)
-        self.regions.shown_wanted.connect(bench.show_region)
-        self.map.toggled.connect(lambda _on: bench.toggle_output_map())
-        self.map.radius_changed.connect(bench.set_map_radius)
+        self.regions.hold_out_wanted.connect(desk.hold_out)
+        self.regions.delete_wanted.connect(desk.delete_region)
+        self.regions.shown_wanted.connect(desk.show_region)
+        self.map.toggled.connect(lambda _on: desk.toggle_output_map())
+        self.map.radius_changed.connect(desk.set_map_radius)
         self.primary.clicked.connect(lambda _=False: self._deed())
-        bench.tool_changed.connect(self.regions.set_tool)
-        bench.map_toggled.connect(self.map.set_shown)
-        bench.drawn.connect(self.refresh)
-        bench.adopted.connect(self.refresh)
+        desk.tool_changed.connect(self.regions.set_tool)
+        desk.map_toggled.connect(self.map.set_shown)
+        desk.drawn.connect(self.refresh)
+        desk.adopted.connect(self.refresh)
         session.element_changed.connect(self.refresh)
         session.elements_changed.connect(self.refresh)
         session.pairs_changed.connect(self.refresh)
@@ -115,56 +115,56 @@ class LabelTab(QWidget):
         self.detection.changed.connect(self.refresh)
 
     def _set_snapping(self, on: bool) -> None:
-        self._bench.hand.snapping = on
+        self._desk.hand.snapping = on
 
     def _set_kind(self, kind: str) -> None:
-        self._bench.hand.region_kind = kind
+        self._desk.hand.region_kind = kind
 
     # --- showing -----------------------------------------------------------------------------
 
     def refresh(self, *_: object) -> None:
         """Show what the session holds now."""
-        session, bench = self._session, self._bench
-        labels = bench.atoms.labels
+        session, desk = self._session, self._desk
+        labels = desk.atoms.labels
         counts = labels["element"].value_counts().to_dict() if len(labels) else {}
-        self.chips.set_elements(bench.elements, counts, session.element)
-        regions = session.regions() if bench.scene.image_layer is not None else []
-        captions = bench.regions.captions if len(bench.regions.captions) == len(regions) else []
+        self.chips.set_elements(desk.elements, counts, session.element)
+        regions = session.regions() if desk.scene.image_layer is not None else []
+        captions = desk.regions.captions if len(desk.regions.captions) == len(regions) else []
         self.regions.set_regions(regions if captions else [], captions)
         self.map.set_units(calibrated=session.calibration.known)
         self.teach.setText(self._teaching(len(labels)))
         self.teach.setVisible(bool(self.teach.text()))
         text, self._deed = self._next_act(len(labels))
         self.primary.setText(text)
-        there = bench.scene.image_layer is not None
+        there = desk.scene.image_layer is not None
         for part in (self.detect, self.regions, self.map):
             part.setEnabled(there)
 
     def _teaching(self, n_labels: int) -> str:
-        bench = self._bench
-        if bench.scene.image_layer is None:
+        desk = self._desk
+        if desk.scene.image_layer is None:
             return "Drop an image on the window, or open one: dm3, dm4, emd, ser, mrc, tif, hspy…"
-        if not bench.elements:
+        if not desk.elements:
             return "No elements yet. Press + and choose what the bright columns are."
         if n_labels == 0:
             return f"No atoms yet. Press 1 and click a {self._kind()} column, or Detect."
-        if bench.atoms.selected:
-            n = len(bench.atoms.selected)
+        if desk.atoms.selected:
+            n = len(desk.atoms.selected)
             return (
                 f"{n} atom{'s' * (n != 1)} selected: a digit changes the element, Delete removes."
             )
         return ""
 
     def _kind(self) -> str:
-        element = self._bench.current_element()
+        element = self._desk.current_element()
         return element.polarity if element is not None else "bright"
 
     def _next_act(self, n_labels: int):
         """Return the words and the deed of the primary button: always the next useful act."""
-        bench, session = self._bench, self._session
-        if bench.scene.image_layer is None:
+        desk, session = self._desk, self._session
+        if desk.scene.image_layer is None:
             return "Open an image…", self._workbench.open_image
-        if not bench.elements:
+        if not desk.elements:
             return "Choose an element…", self.open_table
         if self.detection.candidates:
             return f"Keep {self.detection.candidates:,} atoms", self.detection.keep
@@ -172,21 +172,21 @@ class LabelTab(QWidget):
             return "Detect atoms", self.detection.run
         complete = [r for r in session.regions() if r.kind == "complete"]
         if not complete:
-            if bench.hand.tool == "box":
-                return "Drag a box on the image…", bench.toggle_region_tool
-            return "Mark a finished area (R)", bench.toggle_region_tool
+            if desk.hand.tool == "box":
+                return "Drag a box on the image…", desk.toggle_region_tool
+            return "Mark a finished area (R)", desk.toggle_region_tool
         return "Train (T)", lambda: self._workbench.show_tab("train")
 
     # --- elements ------------------------------------------------------------------------------
 
     def open_table(self, where: QPoint | None = None) -> None:
         """Open the periodic table below the + button."""
-        if self._bench.scene.image_layer is None:
-            self._bench.say("Open an image first, then choose its elements.")
+        if self._desk.scene.image_layer is None:
+            self._desk.say("Open an image first, then choose its elements.")
             return
         settings = Settings.load()
-        self.table = PeriodicTable(self._bench.elements, settings.palette, self)
-        current = self._bench.current_element()
+        self.table = PeriodicTable(self._desk.elements, settings.palette, self)
+        current = self._desk.current_element()
         if current is not None:
             self.table.set_polarity(current.polarity)
         self.table.picked.connect(self._add_element)
@@ -204,7 +204,7 @@ class LabelTab(QWidget):
         if self.table is not None and settings.palette != self.table.palette_name:
             settings.palette = self.table.palette_name
             settings.save()
-        self._bench.add_element(element)
+        self._desk.add_element(element)
 
     # --- tables --------------------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ class LabelTab(QWidget):
         )
         if path:
             self._workbench.remember_folder(Path(path).parent)
-            self._bench.guarded(lambda: self._import(Path(path)))
+            self._desk.guarded(lambda: self._import(Path(path)))
 
     def _import(self, path: Path) -> None:
         table = read_atoms(path)
@@ -227,12 +227,12 @@ class LabelTab(QWidget):
         ids = self._session.add_atoms(taken)
         more = len(table) - len(taken)
         others = f" {more:,} atoms of other frames were left out." if more else ""
-        self._bench.say(f"{len(ids):,} atoms added from {path.name}.{others}")
+        self._desk.say(f"{len(ids):,} atoms added from {path.name}.{others}")
 
     def export_csv(self, path: str = "") -> None:
         """Write the labels of this frame as a CSV."""
-        if not len(self._bench.atoms.labels):
-            self._bench.say("There are no labels on this frame to export.")
+        if not len(self._desk.atoms.labels):
+            self._desk.say("There are no labels on this frame to export.")
             return
         name = str(Path(self._workbench.last_folder()) / f"{self._workbench.source_name()}.csv")
         path = (
@@ -242,5 +242,5 @@ class LabelTab(QWidget):
         if path:
             self._workbench.remember_folder(Path(path).parent)
             table = self._session.atoms()
-            if self._bench.guarded(lambda: write_atoms(table, Path(path))):
-                self._bench.say(f"{len(table):,} atoms written to {Path(path).name}.")
+            if self._desk.guarded(lambda: write_atoms(table, Path(path))):
+                self._desk.say(f"{len(table):,} atoms written to {Path(path).name}.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Pointer:
-    """What the bench knows of the pointer; the bench adds the wiring."""
+    """What the desk knows of the pointer; the desk adds the wiring."""
 
     viewer: Any
     session: Session

@@ -123,7 +123,7 @@ class Predictions(QObject):
         helper.cancelled.connect(self._on_cancelled)
         helper.restarted.connect(self._workbench.say_error)
         helper.busy_changed.connect(self.busy_changed)
-        self._workbench.bench.hand.on_predicted_edit = self._on_predicted_edit
+        self._workbench.desk.hand.on_predicted_edit = self._on_predicted_edit
         self._workbench.destroyed.connect(self.close)
         application = QCoreApplication.instance()
         if application is not None:

@@ -54,9 +54,9 @@ class ProjectMenu:
         """Make a project at a place of the user's choice; the elements in use go along."""
         path = path or self._ask_place("New project", "project.apgan")
         if path:
-            elements = self._workbench.bench.elements
+            elements = self._workbench.desk.elements
             self._workbench.run(lambda: self._session.create_project(path, elements))
-            self._workbench.bench.adopt_what_is_there()
+            self._workbench.desk.adopt_what_is_there()
 
     def open(self) -> None:
         """Ask for a project folder and open it."""
@@ -119,7 +119,7 @@ class ProjectMenu:
         left = len(project.missing_sources())
         if found:
             here = self._session.source_id or found[0]
-            self._workbench.run(lambda: self._workbench.bench.show_source(here))
+            self._workbench.run(lambda: self._workbench.desk.show_source(here))
         self._workbench.say(
             f"{len(found)} image{'s' * (len(found) != 1)} found"
             + (f", {left} still missing." if left else ".")

@@ -17,8 +17,6 @@ from qtpy.QtWidgets import (
 
 from napari_apgan.errors import UserError
 from napari_apgan.project import Project, Session
-from napari_apgan.review.ranking import ReviewItem
-from napari_apgan.review.rounds import RoundChange
 
 from .curve import Chart, Series
 from .predict_box import PredictBox
@@ -40,6 +38,9 @@ from .train_rounds import comparison, complete_round
 from .widgets import BAD, GOOD, heading, hint, primary_button, row, rule, scrolled, text_button
 
 if TYPE_CHECKING:
+    from napari_apgan.review.ranking import ReviewItem
+    from napari_apgan.review.rounds import RoundChange
+
     from .workbench import Workbench
 
 #: Longer lists end here; the rest is better than what is shown.
@@ -135,16 +136,16 @@ class ReviewTab(QWidget):
         ]
 
     def _connect(self) -> None:
-        bench, predictions = self._workbench, self.predictions
+        workbench, predictions = self._workbench, self.predictions
         for signal in self._signals():
             signal.connect(self.refresh)
         self._session.frame_changed.connect(self._on_frame)
         self.list.itemActivated.connect(self._on_activated)
         self.list.itemClicked.connect(self._on_activated)
-        self.primary.clicked.connect(lambda _=False: bench.run(self.press))
+        self.primary.clicked.connect(lambda _=False: workbench.run(self.press))
         predictions.ended.connect(self._on_predicted)
         predictions.changed.connect(self._show_current)
-        bench.bench.drawn.connect(self._show_holes)
+        workbench.desk.drawn.connect(self._show_holes)
         for name, deed in {
             "overlay": predictions.toggle,
             "next_frame": self.open_next,
@@ -153,8 +154,8 @@ class ReviewTab(QWidget):
             "previous_atom": lambda: self.walk(-1),
             "send_to_training": self.send_to_training,
         }.items():
-            bench.register(name, deed)
-        bench.destroyed.connect(self.close_down)
+            workbench.register(name, deed)
+        workbench.destroyed.connect(self.close_down)
 
     def close_down(self, *_: object) -> None:
         """Let go of the session."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from napari_apgan.review.ranking import ReviewItem
-
 from .atoms_layer import Key
 
 if TYPE_CHECKING:
+    from napari_apgan.review.ranking import ReviewItem
+
     from .workbench import Workbench
 
 XY = tuple[float, float]
@@ -91,7 +91,7 @@ class Walk:
 
     def draw(self, *, done: bool = False) -> None:
         """Mark the empty sites; none where the region is done."""
-        self._workbench.bench.marks.show_holes([] if done else self.open_holes)
+        self._workbench.desk.marks.show_holes([] if done else self.open_holes)
 
     def _atom_at(self, place: XY) -> Key | None:
         atoms = self._workbench.atoms

@@ -70,7 +70,7 @@ def _prepare(workbench: Workbench, image_px: int, folder: Path) -> None:
     session = workbench.session
     session.create_project(folder / "eventloop.apgan", [Element(name="Sr", color="#00FFFF")])
     image, centres = _columns(image_px)
-    workbench.bench.viewer.add_image(image, name="columns")
+    workbench.desk.viewer.add_image(image, name="columns")
     _turn(lambda: workbench.image_layer is not None, 10.0, "The image could not be shown.")
     session.set_calibration(Calibration.from_pixel_size(20.0, origin="user"))
     side = image_px / 2
@@ -142,7 +142,7 @@ def _measure(
 
 def _nudge(workbench: Workbench, n: int) -> None:
     """Move the camera to and fro by a pixel, so that the canvas draws the whole image again."""
-    camera = workbench.bench.viewer.scene.camera
+    camera = workbench.desk.viewer.scene.camera
     step = float(workbench.image_layer.scale[-1]) * (1 if n % 2 else -1)
     camera.center = (*camera.center[:-1], camera.center[-1] + step)
 

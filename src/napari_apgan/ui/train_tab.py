@@ -115,7 +115,7 @@ class TrainTab(QWidget):
         outer.addLayout(buttons)
 
     def _connect(self) -> None:
-        session, bench = self._session, self._workbench
+        session, workbench = self._session, self._workbench
         self.list.toggled.connect(self._on_toggled)
         self.choices.changed.connect(self._on_choice)
         self.advanced.changed.connect(self.refresh)
@@ -123,7 +123,7 @@ class TrainTab(QWidget):
         self.monitor.updated.connect(self._show_run)
         self.monitor.ended.connect(self._on_ended)
         self.predictions.helper.ready.connect(self._on_helper)
-        bench.register("train", self.press)
+        workbench.register("train", self.press)
         session.project_changed.connect(self._on_project)
         for signal in (
             session.pairs_changed,
@@ -136,7 +136,7 @@ class TrainTab(QWidget):
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self._say_it_goes_on)
-        bench.destroyed.connect(self.close_down)
+        workbench.destroyed.connect(self.close_down)
 
     def _apply_settings(self) -> None:
         settings = Settings.load()

@@ -27,8 +27,8 @@ from napari_apgan.io import READABLE
 from napari_apgan.settings import Settings
 
 from . import keys
-from .bench import Bench
 from .commands import PLUGIN
+from .desk import Desk
 from .header import CalibrationBar, Header, MessageArea
 from .label_tab import LabelTab
 from .project_menu import ProjectMenu, worth_offering
@@ -53,8 +53,8 @@ class Workbench(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         self.session = session_of(napari_viewer)
-        self.bench = Bench(napari_viewer, self.session)
-        self.atoms = self.bench.atoms
+        self.desk = Desk(napari_viewer, self.session)
+        self.atoms = self.desk.atoms
         self.header = Header()
         self.messages = MessageArea()
         self.calibration = CalibrationBar()
@@ -83,7 +83,7 @@ class Workbench(QWidget):
         self._apply_settings()
         prefer_our_readers()
         self._refresh()
-        self.bench.adopt_what_is_there()
+        self.desk.adopt_what_is_there()
         self._offer_recovery()
 
     def sizeHint(self) -> QSize:
@@ -97,11 +97,11 @@ class Workbench(QWidget):
     # --- wiring -------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        session, bench = self.session, self.bench
-        bench.said.connect(self.say)
-        bench.failed.connect(self.say_error)
-        bench.adopted.connect(self._refresh)
-        bench.lost.connect(self._on_lost)
+        session, desk = self.session, self.desk
+        desk.said.connect(self.say)
+        desk.failed.connect(self.say_error)
+        desk.adopted.connect(self._refresh)
+        desk.lost.connect(self._on_lost)
         session.message.connect(self.say)
         for signal in (
             session.project_changed,
@@ -119,7 +119,7 @@ class Workbench(QWidget):
         self.header.help_wanted.connect(self.show_keys)
         self.calibration.given.connect(self._set_calibration)
         self.calibration.refused.connect(self.say_error)
-        bench.actions.register("help", self.show_keys)
+        desk.actions.register("help", self.show_keys)
         self._shortcut = QShortcut(QKeySequence("?"), self)
         self._shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
         self._shortcut.activated.connect(self.show_keys)
@@ -128,8 +128,8 @@ class Workbench(QWidget):
         """Take what napari's preferences say."""
         settings = get_plugin_settings(PLUGIN)
         self.label_tab.snap.setChecked(settings.labelling.snap)
-        self.bench.show_spots = settings.labelling.preview_snap
-        self.bench.wants_scale_bar = settings.canvas.scale_bar
+        self.desk.show_spots = settings.labelling.preview_snap
+        self.desk.wants_scale_bar = settings.canvas.scale_bar
         self.atoms.fixed_size_px = settings.labelling.ring_size_px
         self.atoms.fast_drawing_above = settings.canvas.fast_drawing_above
 
@@ -150,25 +150,25 @@ class Workbench(QWidget):
     @property
     def image_layer(self) -> Any:
         """The napari layer of the current source; None when there is none."""
-        return self.bench.scene.image_layer
+        return self.desk.scene.image_layer
 
     def place(self, kind: str, data: Any, **keywords: Any) -> Any:
         """Add a layer ("image", "points", "shapes") at the source's scale; see `Scene.place`."""
-        layer = self.bench.scene.place(kind, data, **keywords)
-        self.bench.order_layers()
+        layer = self.desk.scene.place(kind, data, **keywords)
+        self.desk.order_layers()
         return layer
 
     def drop(self, layer: Any) -> None:
         """Remove a layer if it is still there."""
-        self.bench.scene.drop(layer)
+        self.desk.scene.drop(layer)
 
     def register(self, action: str, deed: Callable[[], Any]) -> None:
         """Say what a key of the canvas does; see `keys.KEYS` for the names."""
-        self.bench.actions.register(action, lambda: self.run(deed))
+        self.desk.actions.register(action, lambda: self.run(deed))
 
     def run(self, deed: Callable[[], Any]) -> bool:
         """Do something; what goes wrong becomes a sentence. True when it went well."""
-        return self.bench.guarded(deed)
+        return self.desk.guarded(deed)
 
     def say(self, sentence: str) -> None:
         """Say something in the message area."""
@@ -222,7 +222,7 @@ class Workbench(QWidget):
         def deed() -> None:
             for source in list_sources(path):
                 data, keywords, _ = image_layer(source)
-                self.bench.viewer.add_image(data, **keywords)
+                self.desk.viewer.add_image(data, **keywords)
 
         self.run(deed)
 
@@ -250,7 +250,7 @@ class Workbench(QWidget):
         self.messages.say(
             f"The layer {name} was removed; everything in it is kept.",
             action="Show again",
-            do=self.bench.restore,
+            do=self.desk.restore,
         )
 
     # --- showing ------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ class Workbench(QWidget):
             typing = isinstance(QApplication.focusWidget(), QLineEdit)
             shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
             if not typing:
-                (self.bench.redo if shift else self.bench.undo)()
+                (self.desk.redo if shift else self.desk.undo)()
         event.accept()
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
@@ -322,4 +322,4 @@ class Workbench(QWidget):
         for tab in (self.train_tab, self.review_tab):
             tab.close_down()
         self.train_tab.predictions.close()
-        self.bench.close(remove_layers=remove_layers)
+        self.desk.close(remove_layers=remove_layers)

@@ -1,4 +1,4 @@
-"""The bench: where the session and the viewer meet.
+"""The desk: where the session and the viewer meet.
 
 It adopts the image that the user works on, draws the session's labels and regions over it, and
 turns what the hand does into edits of the session. Widgets sit on top and need not exist.
@@ -34,7 +34,7 @@ _HOVER_MS = 16
 _MAP_MS = 150
 
 
-class Bench(Pointer, Acts):
+class Desk(Pointer, Acts):
     """Keeps a viewer and its session in step.
 
     Parameters
