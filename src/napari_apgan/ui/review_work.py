@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,9 +17,10 @@ from napari_apgan.predict.prediction import Box
 from napari_apgan.project import AddAtoms, Batch, PairEntry, Project, SetPairs, SetRegions, compose
 from napari_apgan.project.folder import PredictionFiles
 from napari_apgan.regions import Region
-from napari_apgan.review.batch import reference_of
-from napari_apgan.review.ranking import ReviewInput, ReviewItem, rank
-from napari_apgan.review.reference import Reference
+
+if TYPE_CHECKING:  # the judges need half of scipy, which opening the workbench must not wait for
+    from napari_apgan.review.ranking import ReviewItem
+    from napari_apgan.review.reference import Reference
 
 Place = tuple[str, int]
 
@@ -45,6 +47,8 @@ class Judgement:
 
     def judge(self) -> list[ReviewItem]:
         """Read image and prediction and judge the frame's regions."""
+        from napari_apgan.review.ranking import ReviewInput, rank
+
         prediction = read_prediction(self.files.folder, self.files.name)
         one = ReviewInput(self.place[0], self.source.frame(self.place[1]), prediction)
         return rank([one], _reference(self.model))
@@ -55,6 +59,8 @@ _references: dict[tuple[str, float], Reference | None] = {}
 
 def _reference(model: Path) -> Reference | None:
     """Return what the training labels look like, made once for each model."""
+    from napari_apgan.review.batch import reference_of
+
     weights = model / "best.safetensors" if model.is_dir() else model
     key = (str(model), weights.stat().st_mtime)
     if key not in _references:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
 from napari_apgan.io import read_atoms
 from napari_apgan.project import Project, Round
-from napari_apgan.review.rounds import RoundChange, compare_rounds
 from napari_apgan.train.events import Done, Validated
 from napari_apgan.train.runfolder import RunFolder
+
+if TYPE_CHECKING:
+    from napari_apgan.review.rounds import RoundChange
 
 
 def record_round(project: Project, run: RunFolder) -> Round | None:
@@ -62,6 +65,8 @@ class Comparison:
 
     def compare(self) -> RoundChange | None:
         """Read and compare them; None where nothing can be compared. Needs no project."""
+        from napari_apgan.review.rounds import compare_rounds  # scipy.optimize: not at opening
+
         before, after, scales = [], [], []
         for old, new, scale in self.tables:
             try:
