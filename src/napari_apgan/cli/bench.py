@@ -60,3 +60,17 @@ def register(app: typer.Typer) -> None:
             print_json(result.model_dump(mode="json"))
         else:
             typer.echo(result.table())
+
+    @bench.command()
+    def opening(
+        runs: Annotated[int, typer.Option(min=1, help="How many fresh processes.")] = 5,
+        as_json: AsJson = False,
+    ) -> None:
+        """Measure how long the workbench takes to open once napari is up."""
+        from napari_apgan.bench.opening import measure
+
+        result = measure(runs)
+        if as_json:
+            print_json(result.model_dump(mode="json"))
+        else:
+            typer.echo(result.table())
