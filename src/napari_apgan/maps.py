@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from .atoms import positions
 from .elements import Element
@@ -28,6 +27,8 @@ def default_radius_px(atoms: pd.DataFrame) -> float:
     xy = positions(atoms)
     if len(xy) < 2:
         return 3.0
+    from scipy.spatial import cKDTree  # 0.2 s that opening the window need not wait for
+
     distance = np.asarray(cKDTree(xy).query(xy, k=2)[0])[:, 1]
     return float(np.clip(0.25 * np.median(distance), 1.5, 12.0))
 

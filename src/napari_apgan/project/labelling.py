@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.spatial import cKDTree
 
 from napari_apgan.atoms import positions
 from napari_apgan.elements import Element, find_element
@@ -196,6 +195,8 @@ class WithLabels(WithImages):
             tolerance_px = default_radius_px(table)
         free = table
         if len(labels) and len(table):
+            from scipy.spatial import cKDTree  # 0.2 s that opening the window need not wait for
+
             distance = np.asarray(cKDTree(labels).query(positions(table))[0])
             free = table[distance > tolerance_px]
         return self.add_atoms(source_id, frame, free.assign(origin="predicted", round=round))

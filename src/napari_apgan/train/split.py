@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from napari_apgan.atoms import positions
 from napari_apgan.io.pairs import Pair
@@ -137,6 +136,8 @@ def _near(mask: Bools, distance_px: float) -> Bools:
     """Return the pixels within a distance of a mask, itself included."""
     if not mask.any():
         return mask
+    from scipy.ndimage import distance_transform_edt  # not while a window opens
+
     near: Bools = np.asarray(distance_transform_edt(~mask)) <= distance_px
     return near
 

@@ -14,7 +14,6 @@ import pandas as pd
 from napari.layers import Points
 from numpy.typing import NDArray
 from psygnal import Signal
-from scipy.spatial import cKDTree
 
 from napari_apgan.atoms import COLUMNS, conform, empty_atoms, positions
 from napari_apgan.elements import Element
@@ -122,6 +121,8 @@ class AtomsView:
         table = self._predicted
         keep = ~table["id"].isin(self.rejected).to_numpy(dtype=bool)
         if len(self._labels) and keep.any():
+            from scipy.spatial import cKDTree  # 0.2 s that opening need not wait for
+
             reach = max(1.0, 0.67 * self.radius_px * 2)
             distance, _ = cKDTree(positions(self._labels)).query(positions(table))
             keep &= np.asarray(distance) > reach
