@@ -67,7 +67,9 @@ class AtomsView:
         self._suspects: dict[int, str] = {}
         self.rejected: set[int] = set()
         self.selected: list[Key] = []
-        self._keys: list[Key] = []
+        # Ids of what is drawn, labels first: 20,000 keys as tuples would cost more than the edit.
+        self._ids: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._n_labels = 0
         self._xy = np.empty((0, 2))
         self._radius = (0, 3.0)
         self._symbols: NDArray[Any] | None = None
@@ -77,7 +79,7 @@ class AtomsView:
     @property
     def keys(self) -> list[Key]:
         """What is drawn, in the order of the layer's rows."""
-        return self._keys
+        return [self._key(i) for i in range(len(self._ids))]
 
     @property
     def xy(self) -> NDArray[np.float64]:
@@ -148,27 +150,38 @@ class AtomsView:
             return None
         distance = np.hypot(self._xy[:, 0] - x, self._xy[:, 1] - y)
         best = int(distance.argmin())
-        return self._keys[best] if distance[best] <= reach_px else None
+        return self._key(best) if distance[best] <= reach_px else None
 
     def inside(self, x0: float, y0: float, x1: float, y1: float) -> list[Key]:
         """Return what is drawn inside a box."""
         (x0, x1), (y0, y1) = sorted((x0, x1)), sorted((y0, y1))
         x, y = self._xy[:, 0], self._xy[:, 1]
         hits = np.flatnonzero((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
-        return [self._keys[i] for i in hits]
+        return [self._key(int(i)) for i in hits]
 
     def select(self, keys: Sequence[Key]) -> None:
         """Select atoms; those that are not drawn are left out."""
-        known = set(self._keys) if len(keys) else set()
-        chosen = [k for k in keys if k in known]
+        known = self._drawn() if len(keys) else {}
+        chosen = [k for k in keys if k[1] in known[k[0]]]
         if chosen != self.selected:
             self.selected = chosen
             self.selection_changed.emit(list(chosen))
 
     def position(self, key: Key) -> tuple[float, float]:
         """Return x, y in px of a drawn atom."""
-        x, y = self._xy[self._keys.index(key)]
+        first = 0 if key[0] == "label" else self._n_labels
+        last = self._n_labels if key[0] == "label" else len(self._ids)
+        x, y = self._xy[first + np.flatnonzero(self._ids[first:last] == key[1])[0]]
         return float(x), float(y)
+
+    def _key(self, row: int) -> Key:
+        """Return the key of a row of the layer."""
+        return ("label" if row < self._n_labels else "predicted", int(self._ids[row]))
+
+    def _drawn(self) -> dict[State, set[int]]:
+        """Return the ids of what is drawn."""
+        n = self._n_labels
+        return {"label": set(self._ids[:n].tolist()), "predicted": set(self._ids[n:].tolist())}
 
     # --- drawing ---------------------------------------------------------------------------
 
@@ -183,8 +196,9 @@ class AtomsView:
         """Fill the layer from the tables in one go: one upload, whatever changed."""
         predicted = self.predicted_left() if len(self._predicted) else self._predicted
         n_labels, n = len(self._labels), len(self._labels) + len(predicted)
-        self._keys = [("label", i) for i in self._labels["id"].tolist()]
-        self._keys += [("predicted", i) for i in predicted["id"].tolist()]
+        self._n_labels = n_labels
+        ids = [table["id"].to_numpy(np.int64) for table in (self._labels, predicted)]
+        self._ids = np.concatenate(ids)
         self._xy = np.concatenate([positions(self._labels), positions(predicted)])
         self._measure_spacing()
         if self.layer is None:
@@ -227,7 +241,7 @@ class AtomsView:
             layer.symbol[:] = self._symbols[suspect.astype(int)]
             layer.features = pd.DataFrame(
                 {
-                    "id": np.array([k[1] for k in self._keys], dtype=np.int64),
+                    "id": self._ids.copy(),
                     "state": pd.Categorical.from_codes(
                         hollow.astype(np.int8), ["label", "predicted"]
                     ),
@@ -237,7 +251,7 @@ class AtomsView:
             if n:  # an atom that napari's own add mode makes must not take the last one's id
                 layer.feature_defaults = {
                     "id": -1,
-                    "state": self._keys[-1][0],
+                    "state": self._key(n - 1)[0],
                     "element": names[-1],
                 }
             layer.antialiasing = 0 if n > self.fast_drawing_above else 1
@@ -265,7 +279,8 @@ class AtomsView:
         ids = layer.features["id"].to_numpy()
         states = layer.features["state"].astype(str).to_numpy()
         xy = np.asarray(layer.data)[:, ::-1]
-        at = {key: i for i, key in enumerate(self._keys)}
+        keys = self.keys
+        at = {key: i for i, key in enumerate(keys)}
         seen: set[Key] = set()
         added: list[tuple[float, float]] = []
         moved: dict[Key, tuple[float, float]] = {}
@@ -278,7 +293,7 @@ class AtomsView:
             seen.add(key)
             if not np.allclose(self._xy[at[key]], here, atol=1e-6):
                 moved[key] = here
-        removed = [k for k in self._keys if k not in seen]
+        removed = [k for k in keys if k not in seen]
         if added or removed or moved:
             self.changed_by_hand.emit(added, removed, moved)
         self.draw()
