@@ -234,3 +234,13 @@ def test_reviews_are_written_as_json_and_csv(good, reference, tmp_path):
     table = pd.read_csv(tmp_path / "r.csv")
     assert len(table) == 4
     assert table["reasons"][0] == "; ".join(items[0].reasons)
+
+
+def test_scatter_of_the_refinement_is_no_fault_of_the_answer(judged, reference):
+    one = judged[0].item
+    atoms = one.prediction.atoms.copy()
+    noise = np.random.default_rng(0).normal(0, 1.5, (len(atoms), 2))
+    atoms[["x_px", "y_px"]] = atoms[["x_map_px", "y_map_px"]].to_numpy() + noise
+    scattered = replace(one, prediction=replace(one.prediction, atoms=atoms))
+    calm, rough = (rank([each], reference, region_px=None)[0] for each in (one, scattered))
+    assert rough.score == pytest.approx(calm.score)

@@ -98,7 +98,7 @@ def gather(frame: Frame, prediction: Prediction, reference: Reference | None) ->
     rows, cols = frame.shape
     box = prediction.box or (0, 0, cols, rows)
     atoms = prediction.atoms.reset_index(drop=True).copy()
-    xy, kinds = positions(atoms), atoms["element"].to_numpy(object)
+    xy, kinds = answered_positions(atoms), atoms["element"].to_numpy(object)
     scale, _ = network_scale(frame.calibration, reference.pixel_size_pm if reference else None)
     enlarged = math.sqrt(scale[0] * scale[1])
     nearest = nearest_distance(xy)
@@ -212,6 +212,16 @@ def _holes(frame: Frame, xy: Floats, kinds: NDArray[np.object_], box: Box) -> Fl
     return inner
 
 
+def answered_positions(atoms: pd.DataFrame) -> Floats:
+    """Return where the network drew the atoms, (N, 2) px.
+
+    Not the refined positions: those of weak atoms scatter with the noise, and would call atoms
+    too close that the network keeps well apart.
+    """
+    xy = atoms[["x_map_px", "y_map_px"]].to_numpy(np.float64)
+    return np.where(np.isfinite(xy), xy, positions(atoms))
+
+
 def _compare_maps(
     prediction: Prediction, box: Box, reference: Reference | None, enlarged: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], Floats, Bools]:
@@ -222,8 +232,7 @@ def _compare_maps(
         empty = np.zeros((0, *shape), dtype=np.float32)
         return empty, empty, np.empty((0, 2)), np.zeros(shape, dtype=bool)
     atoms = prediction.atoms
-    xy = atoms[["x_map_px", "y_map_px"]].to_numpy(np.float64)
-    xy = np.where(np.isfinite(xy), xy, positions(atoms)) - (x0, y0)
+    xy = answered_positions(atoms) - (x0, y0)
     kinds = atoms["element"].to_numpy(object)
     drawn = np.zeros_like(prediction.maps)
     claimed = np.zeros(shape, dtype=bool)

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_apgan.atoms import positions
 from napari_apgan.frames import Frame
 from napari_apgan.predict.prediction import Box, Prediction
 
-from .evidence import LOW_PROBABILITY, Evidence, gather
+from .evidence import LOW_PROBABILITY, Evidence, answered_positions, gather
 from .features import blocks
 from .reference import Reference
 
@@ -181,7 +180,7 @@ class _View:
     """The part of a frame's evidence that lies in one region."""
 
     def __init__(self, evidence: Evidence, box: Box) -> None:
-        xy = positions(evidence.atoms)
+        xy = answered_positions(evidence.atoms)
         inside = _inside(xy, box)
         self.box = box
         self.atoms = evidence.atoms[inside].reset_index(drop=True)

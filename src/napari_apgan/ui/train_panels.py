@@ -119,7 +119,6 @@ class Choices(QWidget):
             tip = Qt.ItemDataRole.ToolTipRole
             self.preset.setItemData(self.preset.count() - 1, preset.summary, tip)
         self.device = QComboBox()
-        self.device.setToolTip("Automatic takes a graphics card where there is one")
         self._devices: list[tuple[str, str]] = []
         self.set_devices("cpu", "")
         layout = QVBoxLayout(self)
@@ -141,7 +140,8 @@ class Choices(QWidget):
 
     def set_devices(self, best: str, cores: str) -> None:
         """Offer what the helper process has found: `best` is what automatic takes."""
-        names = {"cpu": f"CPU{cores}", "mps": "Apple GPU (mps)"}
+        self.device.setToolTip(f"Automatic takes a graphics card where there is one; CPU{cores}")
+        names = {"cpu": "CPU", "mps": "Apple GPU"}
         devices = [("auto", f"Auto: {names.get(best, f'GPU ({best})')}")]
         if best != "cpu":
             devices.append((best, names.get(best, f"GPU ({best})")))
