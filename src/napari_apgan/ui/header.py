@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
 
-from .widgets import ElidedLabel, row
+from .widgets import ElidedLabel, WrappedLabel, row
 
 
 class Header(QWidget):
@@ -49,7 +49,7 @@ class Header(QWidget):
         self.help_button.clicked.connect(self.help_wanted)
         self.state = ElidedLabel()
         self.state.setStyleSheet("color: #9AA3AD;")
-        self.line = ElidedLabel()
+        self.line = WrappedLabel()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)

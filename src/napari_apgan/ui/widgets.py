@@ -94,6 +94,15 @@ def swatch(color: str, size: int = 12) -> QPixmap:
     return pixmap
 
 
+class WrappedLabel(QLabel):
+    """A sentence that goes on in a second line where the dock is narrow."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text)
+        self.setWordWrap(True)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+
+
 class ElidedLabel(QLabel):
     """A line of text that ends in dots where it does not fit, whole in its tooltip."""
 

@@ -265,7 +265,7 @@ class Workbench(QWidget):
             read_only=project is not None and project.read_only,
         )
         line = session.status_line()
-        self.header.line.set_text(line.partition(" · ")[2] or line)
+        self.header.line.setText(line.partition(" · ")[2] or line)
         self._ask_for_pixel_size()
 
     def _ask_for_pixel_size(self) -> None:
