@@ -16,7 +16,7 @@ from napari_apgan.frames import Calibration, make_frame
 from napari_apgan.io.pairs import Pair
 from napari_apgan.regions import Region
 
-from .imaging import HAADF_PEAK, count, inside, render, row_jitter, smooth_background
+from .linear import HAADF_PEAK, count, inside, render, row_jitter, smooth_background
 from .multilayer import Columns, build_multilayer
 
 Floats = NDArray[np.float64]

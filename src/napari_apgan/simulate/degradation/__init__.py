@@ -1,0 +1,1 @@
+"""Degradation: noise, scan, camera and lost pixels, seeded and written down."""

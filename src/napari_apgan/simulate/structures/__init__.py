@@ -1,0 +1,1 @@
+"""Builders: from a few settings to a specimen that covers a circle."""
