@@ -18,7 +18,7 @@ FLOORS = [
     {"errors"},
     {"elements", "settings"},
     {"frames", "regions"},
-    {"atoms"},
+    {"atoms", "serving"},
     {"maps"},
     {"io"},
     {"measure"},

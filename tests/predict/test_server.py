@@ -175,7 +175,7 @@ def test_the_helper_ends_when_stdin_closes_and_keeps_stdout_clean(model_file, im
 def test_what_libraries_print_goes_to_stderr():
     code = (
         "import os, sys\n"
-        "from napari_apgan.predict.stdout import keep_stdout_clean\n"
+        "from napari_apgan.serving import keep_stdout_clean\n"
         "protocol = keep_stdout_clean()\n"
         "print('from python'); os.write(1, b'from C\\n'); sys.stdout.flush()\n"
         "protocol.write(b'reply\\n'); protocol.close()\n"

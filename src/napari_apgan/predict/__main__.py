@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     # Threads that spin while they wait starve each other when a training runs beside.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # torch is imported with the server, and may print: stdout is taken first.
-    from .stdout import keep_stdout_clean
+    from napari_apgan.serving import keep_stdout_clean
 
     replies = keep_stdout_clean()
     from .server import Server

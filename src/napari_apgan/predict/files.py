@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from napari_apgan.errors import UserError
-from napari_apgan.frames import Source
-from napari_apgan.io import open_source, read_atoms, read_maps, write_atoms, write_maps
+from napari_apgan.io import read_atoms, read_maps, write_atoms, write_maps
 
 from .prediction import Box, Prediction
-from .protocol import SourceRef
 
 ATOMS_SUFFIX = ".atoms.csv"
 MAPS_SUFFIX = ".maps.tif"
@@ -115,24 +113,6 @@ def _remove(path: Path) -> None:
         raise UserError(
             f"The older maps {path} cannot be removed ({error.strerror}): close what shows them."
         ) from error
-
-
-def open_reference(reference: SourceRef) -> Source:
-    """Open the source that a request names.
-
-    Raises
-    ------
-    UserError
-        When it cannot be read.
-    """
-    source = open_source(
-        reference.path,
-        dataset=reference.dataset or None,
-        missing=reference.missing,
-        calibration=reference.calibration,
-    )
-    source.name = reference.name or source.name
-    return source
 
 
 def describe(prediction: Prediction) -> list[str]:

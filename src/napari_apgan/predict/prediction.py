@@ -10,16 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_apgan.frames import Calibration
+from napari_apgan.serving import Cancelled as Cancelled
 
 #: x0, y0, x1, y1 in whole px: columns x0 to x1 - 1 and rows y0 to y1 - 1.
 Box = tuple[int, int, int, int]
 
 #: Asked between tiles; True ends the prediction with :class:`Cancelled`.
 IsCancelled = Callable[[], bool]
-
-
-class Cancelled(Exception):  # noqa: N818  (it is no error: the user asked for it)
-    """The user ended a prediction before it was done."""
 
 
 @dataclass(frozen=True, slots=True)

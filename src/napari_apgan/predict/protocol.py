@@ -9,44 +9,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
-from napari_apgan.frames import Calibration, Missing
-
-#: A line longer than this is refused: no request or reply comes near it.
-MAX_LINE_BYTES = 1 << 20
-
-
-class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SourceRef(_Message):
-    """Where the helper finds an image.
-
-    Parameters
-    ----------
-    path : str
-        A file that :func:`napari_apgan.io.open_source` reads; a layer that lives in memory is
-        written to a `.npy` or `.tif` first.
-    dataset : str
-        Which image of the file, where a file holds several.
-    missing : Missing
-        Policy for missing pixels.
-    calibration : Calibration, optional
-        Takes the place of what the file says.
-    name : str
-        What the user calls it, for messages; the file's own name by default.
-    """
-
-    path: str
-    dataset: str = ""
-    missing: Missing = "auto"
-    calibration: Calibration | None = None
-    name: str = ""
+from napari_apgan.io.reference import SourceRef as SourceRef
+from napari_apgan.serving import MAX_LINE_BYTES as MAX_LINE_BYTES
+from napari_apgan.serving import CancelRequest as CancelRequest
+from napari_apgan.serving import Failed as Failed
+from napari_apgan.serving import LineDecoder as AnyLineDecoder
+from napari_apgan.serving import Message, decode
+from napari_apgan.serving import Progress as Progress
+from napari_apgan.serving import QuitRequest as QuitRequest
+from napari_apgan.serving import WasCancelled as WasCancelled
+from napari_apgan.serving import encode as encode
 
 
-class PredictRequest(_Message):
+class PredictRequest(Message):
     """Predict some frames of a source, one after another.
 
     Parameters
@@ -85,7 +62,7 @@ class PredictRequest(_Message):
     device: str = "auto"
 
 
-class WarmRequest(_Message):
+class WarmRequest(Message):
     """Load a model, so that the first prediction does not wait for it."""
 
     op: Literal["warm"] = "warm"
@@ -94,25 +71,12 @@ class WarmRequest(_Message):
     device: str = "auto"
 
 
-class CancelRequest(_Message):
-    """End the request `id`, running or waiting, at the next tile."""
-
-    op: Literal["cancel"] = "cancel"
-    id: str
-
-
-class QuitRequest(_Message):
-    """End the helper after what it is doing has been cancelled."""
-
-    op: Literal["quit"] = "quit"
-
-
 Request = Annotated[
     PredictRequest | WarmRequest | CancelRequest | QuitRequest, Field(discriminator="op")
 ]
 
 
-class Ready(_Message):
+class Ready(Message):
     """The helper has loaded torch and listens."""
 
     event: Literal["ready"] = "ready"
@@ -121,17 +85,7 @@ class Ready(_Message):
     version: str
 
 
-class Progress(_Message):
-    """How far a request is: `done` of `total` steps (tiles of all its frames, about)."""
-
-    event: Literal["progress"] = "progress"
-    id: str
-    done: int
-    total: int
-    what: str
-
-
-class Result(_Message):
+class Result(Message):
     """One frame is predicted and its files are written.
 
     Parameters
@@ -164,7 +118,7 @@ class Result(_Message):
     seconds: float
 
 
-class Done(_Message):
+class Done(Message):
     """All frames of a request are predicted."""
 
     event: Literal["done"] = "done"
@@ -173,39 +127,13 @@ class Done(_Message):
     seconds: float
 
 
-class Warmed(_Message):
+class Warmed(Message):
     """A model is loaded."""
 
     event: Literal["warmed"] = "warmed"
     id: str
     model: str
     elements: tuple[str, ...]
-
-
-class Failed(_Message):
-    """A request failed.
-
-    Parameters
-    ----------
-    id : str
-        Empty when the request was unreadable.
-    sentence : str
-        What happened and what to do, for the user.
-    details : str
-        A traceback to copy into a report; empty when the user's own input was at fault.
-    """
-
-    event: Literal["failed"] = "failed"
-    id: str
-    sentence: str
-    details: str = ""
-
-
-class WasCancelled(_Message):
-    """A request was ended as asked; files of its finished frames stay."""
-
-    event: Literal["cancelled"] = "cancelled"
-    id: str
 
 
 Reply = Annotated[
@@ -217,11 +145,6 @@ _REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 _REPLY: TypeAdapter[Reply] = TypeAdapter(Reply)
 
 
-def encode(message: Request | Reply) -> bytes:
-    """Turn a message into its line, line feed included."""
-    return message.model_dump_json().encode("utf-8") + b"\n"
-
-
 def decode_request(line: bytes) -> Request:
     """Read a request.
 
@@ -230,51 +153,19 @@ def decode_request(line: bytes) -> Request:
     ValueError
         With one sentence, when the line is no request.
     """
-    try:
-        return _REQUEST.validate_json(line)
-    except ValidationError as error:
-        raise ValueError(_first_fault("request", error)) from error
+    return decode(_REQUEST, "request", line)
 
 
 def decode_reply(line: bytes) -> Reply:
     """Read a reply; `ValueError` with one sentence when the line is none."""
-    try:
-        return _REPLY.validate_json(line)
-    except ValidationError as error:
-        raise ValueError(_first_fault("reply", error)) from error
+    return decode(_REPLY, "reply", line)
 
 
-def _first_fault(what: str, error: ValidationError) -> str:
-    fault = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in fault["loc"])
-    return f"This is no {what} ({where + ': ' if where else ''}{fault['msg']})."
-
-
-class LineDecoder:
-    """Puts replies together from chunks of bytes as they arrive from a pipe.
-
-    Bytes that are no reply do not stop the stream: they are kept in `strays` for a log.
-    """
+class LineDecoder(AnyLineDecoder[Reply]):
+    """Puts replies together from chunks of bytes as they arrive from a pipe."""
 
     def __init__(self) -> None:
-        self._rest = b""
-        self.strays: list[bytes] = []
-
-    def feed(self, chunk: bytes) -> list[Reply]:
-        """Return the replies that `chunk` completes, in order."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > MAX_LINE_BYTES:
-            self.strays.append(self._rest[:200])
-            self._rest = b""
-        replies: list[Reply] = []
-        for line in lines:
-            if not line.strip():
-                continue
-            try:
-                replies.append(decode_reply(line))
-            except ValueError:
-                self.strays.append(line[:200])
-        return replies
+        super().__init__(decode_reply)
 
 
 def helper_command(python: str | Path) -> list[str]:
