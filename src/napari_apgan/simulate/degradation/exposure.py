@@ -34,7 +34,9 @@ class Seen:
     image : (Y*b, X*b) array
         With background and contamination.
     material : (Y, X) bool array
+        Where SNR is defined.
     unseen : (Y, X) bool array
+        Beyond what was simulated.
     """
 
     signal: Floats
@@ -66,7 +68,8 @@ def scan(
         extra = None if added is None else resampler.image(added)
         unseen = resampler.unseen
     image = signal if extra is None else np.maximum(signal + extra, 0.0)
-    return Seen(signal, image, _majority(mask, binning), _majority(unseen, binning))
+    lost = _majority(unseen, binning)
+    return Seen(signal, image, _majority(mask, binning) & ~lost, lost)
 
 
 def _majority(mask: Bools, binning: int) -> Bools:
