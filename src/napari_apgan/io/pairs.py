@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,8 @@ class Pair:
         Where the frame comes from, in words: a path, a simulation.
     note : str
         What was assumed when the pair was read.
+    simulation : dict, optional
+        How a simulated frame was made: settings, seed, what was drawn and measured, vacancies.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Pair:
     origin: str = "human"
     source: str = ""
     note: str = ""
+    simulation: dict[str, Any] | None = None
 
 
 class PairFile(BaseModel):
@@ -78,6 +81,8 @@ class PairFile(BaseModel):
         Number of the frame in that source.
     missing : {"auto", "zero", "nan", "none"}, optional
         Which pixels of the image are missing; used where the reader is not told otherwise.
+    simulation : dict, optional
+        How a simulated frame was made: settings, seed, what was drawn and measured, vacancies.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -89,6 +94,7 @@ class PairFile(BaseModel):
     source: str = ""
     index: int = Field(default=0, ge=0)
     missing: Missing | None = None
+    simulation: dict[str, Any] | None = None
 
     def calibration(self) -> Calibration | None:
         """Return the pixel size as a calibration; None when the file does not give it."""
@@ -203,6 +209,7 @@ def _read_pair(
         origin=about.origin if about else "human",
         source=about.source if about else "",
         note=note,
+        simulation=about.simulation if about else None,
     )
 
 
@@ -264,6 +271,7 @@ def write_pairs(pairs: Sequence[Pair], folder: str | os.PathLike[str]) -> None:
             source=pair.source,
             index=pair.frame.index,
             missing="nan",
+            simulation=pair.simulation,
         )
         save_text(root / f"{pair.name}.csv", atoms_to_csv(pair.atoms))
         save_text(root / f"{pair.name}.json", about.model_dump_json(indent=2))
