@@ -9,8 +9,8 @@ import numpy as np
 from .settings import Aberrations, Engine, ImagingSettings, Mode
 
 if TYPE_CHECKING:
-    from ..scene import Scene
-    from ..specimen import Floats
+    from napari_apgan.simulate.scene import Scene
+    from napari_apgan.simulate.specimen import Floats
 
 __all__ = ["Aberrations", "Engine", "ImagingSettings", "Mode", "image"]
 
