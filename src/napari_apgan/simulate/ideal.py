@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,12 +139,12 @@ def draw_ideal(settings: SimulationSettings, seed: int, number: int) -> Ideal:
         When the settings do not fit together, or no column lies in the frame however it is drawn.
     """
     for attempt in range(ATTEMPTS):
-        streams = [np.random.default_rng([seed, number, attempt, k]) for k in range(4)]
+        streams = [np.random.default_rng([seed, number, attempt, k]) for k in range(3)]
         specimen = draw_specimen(settings, streams[0])
         scene, view = draw_scene(specimen, settings, streams[1])
         if columns_in_frame(scene, sampling_of(settings), settings.shape).any():
-            drawn = draw_variation(settings, streams[2])
-            return make_ideal(scene, view, drawn, sampling_of(settings), streams[3])
+            drawn = drawn_settings(settings, seed, number)
+            return make_ideal(scene, view, drawn, sampling_of(settings), streams[2])
     raise empty_frame(settings)
 
 
@@ -191,6 +191,6 @@ def find_material(scene: Scene, sampling: Sampling) -> Bools:
     return near.repeat(binning, axis=0).repeat(binning, axis=1)
 
 
-def relensed(ideal: Ideal, settings: SimulationSettings) -> Ideal:
-    """Return an ideal image whose frames are recorded under other (drawn) settings."""
-    return replace(ideal, settings=settings)
+def drawn_settings(settings: SimulationSettings, seed: int, number: int) -> SimulationSettings:
+    """Return the settings of one frame, with the lens and the noise drawn for it."""
+    return draw_variation(settings, np.random.default_rng([seed, number, 0, 3]))

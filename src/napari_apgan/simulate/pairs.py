@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from napari_apgan.frames import Calibration, Frame, Progress
 from napari_apgan.io.pairs import Pair, write_pairs
 from napari_apgan.regions import Region
 
-from .degradation import degrade
+from .degradation import Degraded, degrade
 from .ideal import Ideal, draw_ideal
 from .scene import Scene
 from .settings import SimulationSettings
-from .truth import truth_tables
+from .truth import Truth, truth_of
 
 #: Frames from this number on are never trained on: they validate a run that learns from a stream.
 HELD_OUT_FROM = 1_000_000_000
@@ -89,42 +89,60 @@ def record_pair(
     seed, number : int
         Of the frame; they decide its noise.
     """
-    drawn = ideal.settings
-    recorded = degrade(
-        ideal.image,
-        drawn.degradation,
-        np.random.default_rng([seed, number, 0, 4]),
-        pixel_size_pm=settings.pixel_size_pm,
-        material=ideal.material,
-        margin_px=ideal.sampling.margin_px,
-        bright_field=drawn.imaging.mode in ("hrtem", "abf"),
-    )
-    calibration = Calibration.from_pixel_size(
-        settings.pixel_size_pm, origin="file", note="The pixel size of the simulation."
-    )
-    atoms, undisplaced, vacancies, unseen = truth_tables(ideal, recorded.distortion, calibration)
+    degraded, truth = expose(ideal, np.random.default_rng([seed, number, 0, 4]))
     name = f"{settings.structure.kind}_{number:04d}"
+    pair = exposed_pair(name, settings, degraded, truth)
+    calibration = pair.frame.calibration
+    vacancies = truth.vacancies(calibration)
     record: dict[str, Any] = {
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
         "number": number,
         "view": asdict(ideal.view),
-        "drawn": _drawn(settings, drawn),
-        "degradation": recorded.record.model_dump(mode="json"),
+        "drawn": _drawn(settings, ideal.settings),
+        "degradation": degraded.record.model_dump(mode="json"),
         "vacancies": vacancies[["element", "x_px", "y_px"]].to_dict("records"),
-        "unseen_columns": unseen,
+        "unseen_columns": truth.unseen,
         "versions": _versions(settings),
     }
-    pair = Pair(
+    return SimulatedPair(
+        replace(pair, simulation=record),
+        truth.undisplaced(calibration),
+        vacancies,
+        degraded.noise_free,
+        record,
+        ideal.scene,
+    )
+
+
+def expose(ideal: Ideal, rng: np.random.Generator) -> tuple[Degraded, Truth]:
+    """Record an ideal image once; `rng` decides noise, scan, background and lost pixels."""
+    drawn = ideal.settings
+    degraded = degrade(
+        ideal.image,
+        drawn.degradation,
+        rng,
+        pixel_size_pm=drawn.pixel_size_pm,
+        material=ideal.material,
+        margin_px=ideal.sampling.margin_px,
+        bright_field=drawn.imaging.mode in ("hrtem", "abf"),
+    )
+    return degraded, truth_of(ideal, degraded.distortion)
+
+
+def exposed_pair(name: str, settings: SimulationSettings, degraded: Degraded, truth: Truth) -> Pair:
+    """Return the pair of a recorded frame; all of it is one complete region."""
+    calibration = Calibration.from_pixel_size(
+        settings.pixel_size_pm, origin="file", note="The pixel size of the simulation."
+    )
+    return Pair(
         name=name,
-        frame=Frame(recorded.image, recorded.valid, calibration, name),
-        atoms=atoms,
+        frame=Frame(degraded.image, degraded.valid, calibration, name),
+        atoms=truth.atoms(calibration),
         regions=(Region.whole(settings.shape),),
         origin="simulated",
         source=settings.title,
-        simulation=record,
     )
-    return SimulatedPair(pair, undisplaced, vacancies, recorded.noise_free, record, ideal.scene)
 
 
 def _drawn(asked: SimulationSettings, drawn: SimulationSettings) -> dict[str, Any]:

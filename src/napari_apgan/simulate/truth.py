@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from .degradation import Distortion
 from .ideal import Ideal, on_frame
 from .imaging import Mode
 from .scene import PURE_SHARE, Z_POWER, Columns
-from .specimen import Floats
+from .specimen import Floats, Strings
 
 Bools = NDArray[np.bool_]
 
@@ -91,56 +91,86 @@ def _shares(composition: dict[str, int]) -> str:
     return ", ".join(f"{symbol} {100 * w / total:.0f} %" for symbol, w in ranked)
 
 
-def truth_tables(
-    ideal: Ideal, distortion: Distortion, calibration: Calibration
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, int]]:
-    """Return the atoms of a recorded frame, their undisplaced sites, and the empty sites.
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The columns that a recorded frame shows, and what it does not show.
+
+    Parameters
+    ----------
+    xy_px, site_px : (N, 2) arrays
+        Columns and their undisplaced sites on the frame, as recorded.
+    columns : Columns
+        The same ones; positions there are those of the scene.
+    flag : (N,) str array
+    vacancy_px : (V, 2) array
+    vacancy_element : (V,) str array
+    unseen : dict
+        Number of columns on the frame that the image does not show, by element.
+    """
+
+    xy_px: Floats
+    site_px: Floats
+    columns: Columns
+    flag: Strings
+    vacancy_px: Floats
+    vacancy_element: Strings
+    unseen: dict[str, int]
+
+    def atoms(self, calibration: Calibration) -> pd.DataFrame:
+        """Return the atom table of the columns."""
+        return self._table(self.xy_px, calibration)
+
+    def undisplaced(self, calibration: Calibration) -> pd.DataFrame:
+        """Return the table of their undisplaced sites, row by row."""
+        return self._table(self.site_px, calibration)
+
+    def vacancies(self, calibration: Calibration) -> pd.DataFrame:
+        """Return the table of the empty sites, with what would stand there."""
+        table = make_atoms(self.vacancy_px, self.vacancy_element.tolist(), origin="simulated")
+        return with_calibration(table, calibration)
+
+    def _table(self, xy_px: Floats, calibration: Calibration) -> pd.DataFrame:
+        table = make_atoms(
+            xy_px,
+            self.columns.element.tolist(),
+            origin="simulated",
+            sublattice=self.columns.sublattice,
+            grain=self.columns.grain,
+            flag=self.flag,
+        )
+        return with_calibration(table, calibration)
+
+
+def truth_of(ideal: Ideal, distortion: Distortion) -> Truth:
+    """Return what is true of a recorded frame.
 
     Parameters
     ----------
     ideal : Ideal
     distortion : Distortion
         Moves all positions, as drift and shear moved the image.
-    calibration : Calibration
-
-    Returns
-    -------
-    atoms : DataFrame
-        Atom table of the columns that the image shows, with those on the frame only.
-    undisplaced : DataFrame
-        Row by row the sites of these columns.
-    vacancies : DataFrame
-        Sites on the frame where a column is missing.
-    unseen : dict
-        Number of columns on the frame that the image does not show, by element.
     """
     scene, sampling, shape = ideal.scene, ideal.sampling, ideal.settings.shape
-    columns = scene.columns
     # Neighbours beyond the edge count too, as far as they can matter.
-    near = on_frame(sampling.to_frame(columns.xy_px), shape, 2 * NEAR_PM / _pixel(ideal) + 8)
-    columns = take(columns, near)
+    margin = sampling.margin_px + 2 * NEAR_PM / ideal.settings.pixel_size_pm
+    near = on_frame(sampling.to_frame(scene.columns.xy_px), shape, margin)
+    columns = take(scene.columns, near)
     xy = distortion.apply(sampling.to_frame(columns.xy_px))
     on = on_frame(xy, shape)
     seen = visible(columns, scene.pixel_size_pm, ideal.settings.imaging.mode)
     shown = np.flatnonzero(on & seen)
     names, counts = np.unique(columns.element[on & ~seen], return_counts=True)
-    site = distortion.apply(sampling.to_frame(columns.site_px[shown]))
-    flag = flags(columns, scene.pixel_size_pm)[shown]
-    kept = take(columns, shown)
-    atoms, undisplaced = (
-        _table(where, kept.element.tolist(), calibration, kept.sublattice, kept.grain, flag)
-        for where in (xy[shown], site)
+    empty = distortion.apply(sampling.to_frame(scene.vacancy_px))
+    empty_on = on_frame(empty, shape)
+    return Truth(
+        xy[shown],
+        distortion.apply(sampling.to_frame(columns.site_px[shown])),
+        take(columns, shown),
+        flags(columns, scene.pixel_size_pm)[shown],
+        empty[empty_on],
+        scene.vacancy_element[empty_on],
+        dict(zip(names.tolist(), counts.tolist(), strict=True)),
     )
-    empty_xy = distortion.apply(sampling.to_frame(scene.vacancy_px))
-    empty_on = on_frame(empty_xy, shape)
-    vacancies = _table(
-        empty_xy[empty_on], scene.vacancy_element[empty_on].tolist(), calibration
-    )
-    return atoms, undisplaced, vacancies, dict(zip(names.tolist(), counts.tolist(), strict=True))
-
-
-def _pixel(ideal: Ideal) -> float:
-    return ideal.scene.pixel_size_pm * ideal.sampling.binning
 
 
 def take(columns: Columns, which: Bools | NDArray[np.intp]) -> Columns:
@@ -158,17 +188,3 @@ def take(columns: Columns, which: Bools | NDArray[np.intp]) -> Columns:
         columns.sublattice[rows],
         columns.grain[rows],
     )
-
-
-def _table(
-    xy_px: Floats,
-    element: Sequence[str],
-    calibration: Calibration,
-    sublattice: NDArray[np.str_] | str = "",
-    grain: NDArray[np.int_] | int = -1,
-    flag: NDArray[np.str_] | str = "",
-) -> pd.DataFrame:
-    table = make_atoms(
-        xy_px, element, origin="simulated", sublattice=sublattice, grain=grain, flag=flag
-    )
-    return with_calibration(table, calibration)
