@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,27 +198,71 @@ def measure_harmonics(
     UserError
         When the patch holds too few valid pixels.
     """
+    at, value = _pixels(frame, lattice, xy_px)
+    order = _half_of_orders(lattice.reciprocal, highest)
+    if len(at) < 4 * len(order):
+        raise UserError(f"The patch holds only {len(at)} measured pixels: choose a larger one.")
+    coefficient, left = _solve(at, value, order, lattice.reciprocal)
+    unknowns = 2 * len(order) - 1
+    noise = float(np.sqrt(np.square(left).sum() / max(len(value) - unknowns, 1)))
+    return Harmonics(order, coefficient, noise, len(value))
+
+
+def refine_on_image(
+    frame: Frame, lattice: Honeycomb, xy_px: Floats, *, rounds: int = 3
+) -> Honeycomb:
+    """Refine the lattice vectors on the image: labels are less exact than thousands of pixels.
+
+    Gauss-Newton steps in the reciprocal vectors, with the coefficients of the innermost fringes
+    solved anew each time.
+
+    Parameters
+    ----------
+    frame : Frame
+    lattice : Honeycomb
+    xy_px : (N, 2) array
+        The labelled atoms of the patch.
+    rounds : int
+    """
+    at, value = _pixels(frame, lattice, xy_px)
+    order = np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
+    reciprocal = lattice.reciprocal
+    for _ in range(rounds):
+        coefficient, left = _solve(at, value, order, reciprocal)
+        wave = np.exp(2j * np.pi * (at @ (order @ reciprocal).T)) * coefficient
+        # d/dφ of 2 Re(c exp(iφ)) is -2 Im(c exp(iφ)), and φ = 2π (h b1 + k b2)·r.
+        slope = -4 * np.pi * wave.imag[:, 1:] @ order[1:]
+        design = np.concatenate([slope[:, :1] * at, slope[:, 1:] * at], axis=1)
+        step, *_ = np.linalg.lstsq(design, left, rcond=None)
+        reciprocal = reciprocal + step.reshape(2, 2)
+    vectors = np.linalg.inv(reciprocal).T.astype(np.float64)
+    moved = np.abs(vectors - lattice.vectors).max()
+    # A step of a twentieth of the lattice is a failure of the pattern, not of the labels.
+    return replace(lattice, vectors=vectors) if moved < 0.05 * lattice.constant_px else lattice
+
+
+def _pixels(frame: Frame, lattice: Honeycomb, xy_px: Floats) -> tuple[Floats, Floats]:
+    """Return positions from the lattice's origin (px) and values of a patch's valid pixels."""
     rows, columns = frame.shape
     y, x = np.mgrid[:rows, :columns]
     pixels = np.column_stack([x.ravel(), y.ravel()]).astype(np.float64)
     distance, _ = cKDTree(np.asarray(xy_px)).query(pixels, distance_upper_bound=lattice.constant_px)
     used = np.isfinite(distance) & frame.valid.ravel()
-    order = _half_of_orders(lattice.reciprocal, highest)
-    if used.sum() < 4 * len(order):
-        raise UserError(
-            f"The patch holds only {int(used.sum())} measured pixels: choose a larger one."
-        )
-    at = pixels[used] - lattice.origin
-    phase = 2 * np.pi * (at @ (order @ lattice.reciprocal).T)
+    return pixels[used] - lattice.origin, frame.data.ravel()[used].astype(np.float64)
+
+
+def _solve(
+    at: Floats, value: Floats, order: NDArray[np.int_], reciprocal: Floats
+) -> tuple[Complex, Floats]:
+    """Return the coefficients that fit the pixels best, the mean first, and what is left."""
+    phase = 2 * np.pi * (at @ (order @ reciprocal).T)
     # Conjugate orders add up: c e^{iφ} + c* e^{-iφ} = 2 Re c cos φ - 2 Im c sin φ.
     design = np.hstack([np.ones((len(at), 1)), 2 * np.cos(phase[:, 1:]), -2 * np.sin(phase[:, 1:])])
-    value = frame.data.ravel()[used].astype(np.float64)
-    solved, *_ = np.linalg.lstsq(design, value, rcond=None)
+    # The fringes are nearly orthogonal, so the normal equations are well conditioned.
+    solved = np.linalg.solve(design.T @ design, design.T @ value)
     half = len(order) - 1
     coefficient = np.concatenate([solved[:1], solved[1 : 1 + half] + 1j * solved[1 + half :]])
-    left = value - design @ solved
-    noise = float(np.sqrt(np.square(left).sum() / max(len(value) - len(solved), 1)))
-    return Harmonics(order, coefficient.astype(np.complex128), noise, len(value))
+    return coefficient.astype(np.complex128), value - design @ solved
 
 
 def _half_of_orders(reciprocal: Floats, highest: float) -> NDArray[np.int_]:
