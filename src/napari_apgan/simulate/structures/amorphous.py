@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_apgan.errors import UserError
+from napari_apgan.simulate.scene import OFFSET_PM
 from napari_apgan.simulate.specimen import Floats
 
 #: Atoms per nm³ of the usual films: evaporated carbon of 1.9 g/cm³ (Robertson, Mater. Sci. Eng. R
@@ -29,6 +30,12 @@ LARGEST_PACKING = 0.40
 RIM_PM = 400.0
 #: Rounds of finding close pairs, and pushes a round between two searches.
 ROUNDS, PUSHES = 8, 4
+#: Between a sheet and what lies on it (pm): about the distance of layers in graphite, 335 pm.
+GAP_PM = 335.0
+#: Patches of dirt are made of waves of about this length (pm).
+PATCH_PM, PATCH_WAVES = 4000.0, 24
+#: Where no column lies within this (pm) there is no sheet for a patch to lie on.
+SHEET_PM = 300.0
 
 
 def amorphous_film(
@@ -126,3 +133,56 @@ def _drop_close(xyz: Floats, smallest_pm: float) -> Floats:
     keep = np.ones(len(xyz), dtype=np.bool_)
     keep[pairs[:, 1]] = False  # of a pair, scipy names the smaller index first
     return xyz[keep]
+
+
+def view_reach_pm(reach_pm: float) -> float:
+    """Return about half the side of the frame that a specimen of some reach is made for.
+
+    The inverse of :func:`napari_apgan.simulate.scene.reach_pm`, for what should lie in the frame.
+    """
+    return max(0.6 * (reach_pm / 1.16 - 1500.0 - OFFSET_PM), 0.3 * reach_pm)
+
+
+def lay_patches(
+    rng: np.random.Generator,
+    reach_pm: float,
+    share: float,
+    thickness_pm: float,
+    sheet_pm: Floats,
+) -> Floats:
+    """Lay patches of amorphous carbon on a sheet; they thin out towards their rim.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    reach_pm : float
+    share : float
+        Part of the disc that is covered, 0..1.
+    thickness_pm : float
+        Greatest thickness.
+    sheet_pm : (M, 2) array
+        Where the sheet has columns; its holes stay open.
+
+    Returns
+    -------
+    (N, 3) array
+        With z from 0, where the patches lie on, up to the thickness.
+    """
+    angle = rng.uniform(0.0, 2 * math.pi, PATCH_WAVES)
+    size = 2 * math.pi / (PATCH_PM * rng.uniform(0.5, 1.5, PATCH_WAVES))
+    waves = size[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+    phases = rng.uniform(0.0, 2 * math.pi, PATCH_WAVES)
+
+    def hill(xy: Floats) -> Floats:
+        field: Floats = np.cos(xy @ waves.T + phases).sum(axis=1) / math.sqrt(PATCH_WAVES / 2)
+        return field
+
+    # The level is taken over the part of the disc that a frame sees.
+    spots = rng.uniform(-1.0, 1.0, (4000, 2)) * view_reach_pm(reach_pm)
+    level = float(np.quantile(hill(spots), 1 - share)) if share < 1 else -math.inf
+    film = amorphous_film(rng, reach_pm, thickness_pm, within=lambda xy: hill(xy) >= level)
+    height = thickness_pm * np.clip(0.3 + hill(film[:, :2]) - level, 0.0, 1.0)
+    film = film[film[:, 2] <= height]
+    if not len(film) or not len(sheet_pm):
+        return film[:0]
+    return film[cKDTree(sheet_pm).query(film[:, :2])[0] < SHEET_PM]

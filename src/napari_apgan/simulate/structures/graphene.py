@@ -12,27 +12,21 @@ from pydantic import Field
 
 from napari_apgan.elements import SYMBOLS
 from napari_apgan.errors import UserError
-from napari_apgan.simulate.scene import OFFSET_PM
 from napari_apgan.simulate.specimen import Floats, Ints, Specimen, add_atoms
 
-from .amorphous import amorphous_film
+from .amorphous import GAP_PM, lay_patches, view_reach_pm
 from .base import BaseStructure, thermal_pm
 from .boundaries import joined_grains, symmetric_boundaries, symmetric_turn
 from .graphene_defects import (
-    cut_holes,
     draw_dopants,
     lines_585,
+    outside_holes,
     set_bonds,
     silicon_height,
     take_atoms,
 )
-from .lattice2d import Bools, Network, honeycomb, relax, sublattice_phase
-from .ripples import Ripples, draw_ripples
-
-#: Between a sheet and what lies on it (pm): about the distance of layers in graphite, 335 pm.
-GAP_PM = 335.0
-#: Patches of dirt are made of waves of about this length (pm).
-PATCH_PM = 4000.0
+from .lattice2d import Bools, Network, honeycomb, keep_atoms, relax, steady, sublattice_phase
+from .ripples import draw_ripples
 
 
 class GrapheneSettings(BaseStructure):
@@ -139,7 +133,13 @@ def build_graphene(
         vacancy_element=np.full(len(gone), "C"),
     )
     if settings.contamination_percent:
-        specimen = _contaminate(specimen, settings, ripples, rng, reach_pm)
+        thickness = 1e3 * settings.contamination_nm
+        share = settings.contamination_percent / 100
+        dirt = lay_patches(rng, reach_pm, share, thickness, xy)
+        ground = 0.0 if ripples is None else ripples.height(dirt[:, :2])
+        dirt[:, 2] = -(ground + GAP_PM + dirt[:, 2])
+        carbon = np.full(len(dirt), 6, dtype=np.int_)
+        specimen = add_atoms(specimen, dirt, carbon, thermal_pm("C", settings))
     xyz = specimen.xyz_pm.copy()
     xyz[:, 2] -= xyz[:, 2].min()
     return replace(specimen, xyz_pm=xyz)
@@ -160,7 +160,9 @@ def _draw_sheet(settings: GrapheneSettings, rng: np.random.Generator, reach_pm: 
     network, strained = _draw_lines(settings, rng, reach_pm)
     if settings.holes:
         radius = 1e3 * settings.hole_radius_nm
-        network = cut_holes(network, settings.holes, radius, view_reach_pm(reach_pm), rng)
+        view = view_reach_pm(reach_pm)
+        outside = outside_holes(network.xy_pm, settings.holes, radius, view, rng)
+        network = keep_atoms(network, steady(network, outside))
     if not len(network):
         raise UserError("The holes leave nothing of the graphene; make them fewer or smaller.")
     foreign = draw_dopants(network, settings.dopant_percent / 100, rng)
@@ -177,17 +179,13 @@ def _draw_sheet(settings: GrapheneSettings, rng: np.random.Generator, reach_pm: 
     return _Sheet(left, phase[kept], foreign[kept], lift[kept], network.xy_pm[~kept])
 
 
-def view_reach_pm(reach_pm: float) -> float:
-    """Return about half the side of the frame that a specimen of some reach is made for."""
-    return max(0.6 * (reach_pm / 1.16 - 1500.0 - OFFSET_PM), 0.3 * reach_pm)
-
-
 def _draw_lines(
     settings: GrapheneSettings, rng: np.random.Generator, reach_pm: float
 ) -> tuple[Network, bool]:
     """Return the sheet with its line defects, and whether it needs to relax."""
     spacing, count = 1e3 * settings.line_spacing_nm, settings.line_count
-    heights = (np.arange(count) - (count - 1) / 2) * spacing + rng.uniform(-0.5, 0.5) * spacing
+    shift = float(rng.uniform(-0.5, 0.5))
+    heights: Floats = np.linspace(-0.5, 0.5, count) * (count - 1) * spacing + shift * spacing
     if settings.lines == "loop":
         grain_of = _draw_loops(settings, rng, reach_pm)
         return joined_grains(reach_pm, grain_of, _draw_turns(settings, 2, rng), rng), True
@@ -210,8 +208,8 @@ def _draw_lines(
 def _draw_turns(settings: GrapheneSettings, count: int, rng: np.random.Generator) -> Floats:
     """Return the orientations of grains, each turned against the one before, to and fro."""
     first = rng.uniform(0.0, math.pi / 3)
-    turns: Floats = first + math.radians(settings.tilt_deg) * (np.arange(count) % 2)
-    return turns
+    turns = [first + math.radians(settings.tilt_deg) * (k % 2) for k in range(count)]
+    return np.array(turns)
 
 
 def _draw_waves(
@@ -247,32 +245,3 @@ def _draw_loops(
         return inside.astype(np.int_)
 
     return side
-
-
-def _contaminate(
-    specimen: Specimen,
-    settings: GrapheneSettings,
-    ripples: Ripples | None,
-    rng: np.random.Generator,
-    reach_pm: float,
-) -> Specimen:
-    """Lay patches of amorphous carbon, thinner at their rim, on the entrance side of the sheet."""
-    angle = rng.uniform(0.0, 2 * math.pi, 24)
-    size = 2 * math.pi / (PATCH_PM * rng.uniform(0.5, 1.5, 24))
-    waves = size[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
-    phases = rng.uniform(0.0, 2 * math.pi, 24)
-
-    def hill(xy: Floats) -> Floats:
-        field: Floats = np.cos(xy @ waves.T + phases).sum(axis=1) / math.sqrt(12)
-        return field
-
-    level = float(
-        np.quantile(hill(specimen.xyz_pm[:, :2]), 1 - settings.contamination_percent / 100)
-    )
-    thickness = 1e3 * settings.contamination_nm
-    film = amorphous_film(rng, reach_pm, thickness, within=lambda xy: hill(xy) >= level)
-    film = film[film[:, 2] <= thickness * np.clip(0.3 + hill(film[:, :2]) - level, 0.0, 1.0)]
-    ground = ripples.height(film[:, :2]) if ripples is not None else np.zeros(len(film))
-    above = np.column_stack([film[:, :2], -(ground + GAP_PM + film[:, 2])])
-    carbon = np.full(len(film), 6, dtype=np.int_)
-    return add_atoms(specimen, above, carbon, thermal_pm("C", settings))

@@ -18,6 +18,7 @@ from .lattice2d import (
     bond_near,
     keep_atoms,
     relax,
+    steady,
     trim,
 )
 
@@ -101,14 +102,14 @@ def _dimers(middle_pm: float, height_pm: float, reach_pm: float) -> Floats:
     return np.column_stack([x, np.full(len(x), height_pm)])
 
 
-def cut_holes(
-    network: Network, count: int, radius_pm: float, within_pm: float, rng: np.random.Generator
-) -> Network:
-    """Cut holes of irregular outline; no atom stays that hangs on a single bond.
+def outside_holes(
+    xy_pm: Floats, count: int, radius_pm: float, within_pm: float, rng: np.random.Generator
+) -> Bools:
+    """Return which positions lie outside of some holes of irregular outline.
 
     Parameters
     ----------
-    network : Network
+    xy_pm : (N, 2) array
     count : int
     radius_pm : float
         Mean radius of a hole.
@@ -116,17 +117,17 @@ def cut_holes(
         The middles of the holes lie within this of the origin.
     rng : numpy Generator
     """
-    keep = np.ones(len(network), dtype=np.bool_)
+    outside = np.ones(len(xy_pm), dtype=np.bool_)
     order = np.arange(2, 8)
     for _ in range(count):
         angle, out = rng.uniform(0.0, 2 * math.pi), within_pm * math.sqrt(rng.uniform())
-        from_middle = network.xy_pm - [out * math.cos(angle), out * math.sin(angle)]
+        from_middle = xy_pm - [out * math.cos(angle), out * math.sin(angle)]
         around = np.arctan2(from_middle[:, 1], from_middle[:, 0])
         waves = rng.normal(0.0, 0.25, len(order)) / np.sqrt(order)
         phase = rng.uniform(0.0, 2 * math.pi, len(order))
         outline = 1 + np.cos(around[:, None] * order + phase) @ waves
-        keep &= np.hypot(*from_middle.T) > radius_pm * np.clip(outline, 0.3, 1.7)
-    return trim(keep_atoms(network, keep))
+        outside &= np.hypot(*from_middle.T) > radius_pm * np.clip(outline, 0.3, 1.7)
+    return outside
 
 
 def draw_dopants(network: Network, share: float, rng: np.random.Generator) -> Bools:
@@ -172,13 +173,8 @@ def take_atoms(network: Network, share: float, rng: np.random.Generator) -> tupl
     amid = full.copy()
     for one, other in (network.bonds.T, network.bonds[:, ::-1].T):
         amid[one[~full[other]]] = False
-    kept: Bools = ~((rng.uniform(size=len(network)) < share) & amid)
-    while True:
-        left = keep_atoms(network, kept)
-        hanging = left.bond_count() < 2
-        if not hanging.any():
-            break
-        kept[np.flatnonzero(kept)[hanging]] = False
+    kept = steady(network, ~((rng.uniform(size=len(network)) < share) & amid))
+    left = keep_atoms(network, kept)
     weak = _weak_bonds(network, kept, rng)
     number = np.cumsum(kept) - 1
     closed = replace(

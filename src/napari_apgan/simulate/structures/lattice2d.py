@@ -79,17 +79,26 @@ def honeycomb(reach_pm: float) -> Network:
     return trim(bond_near(xy, grain, np.array([math.pi / 2])))
 
 
-def bond_near(xy_pm: Floats, grain: Ints, turn_rad: Floats) -> Network:
+def bond_near(xy_pm: Floats, grain: Ints, turn_rad: Floats, bond_pm: float = CC_PM) -> Network:
     """Return the network with bonds between atoms within 1.2 bond lengths."""
-    bonds = cKDTree(xy_pm).query_pairs(1.2 * CC_PM, output_type="ndarray").astype(np.int_)
-    return Network(xy_pm, bonds, np.full(len(bonds), CC_PM), grain, turn_rad)
+    bonds = cKDTree(xy_pm).query_pairs(1.2 * bond_pm, output_type="ndarray").astype(np.int_)
+    return Network(xy_pm, bonds, np.full(len(bonds), bond_pm), grain, turn_rad)
+
+
+def steady(network: Network, keep: Bools) -> Bools:
+    """Return which of the kept atoms stay when those on a single bond, or on none, fall off."""
+    stays = keep.copy()
+    while True:
+        bonds = network.bonds[stays[network.bonds].all(axis=1)]
+        falls = stays & (np.bincount(bonds.ravel(), minlength=len(network)) < 2)
+        if not falls.any():
+            return stays
+        stays &= ~falls
 
 
 def trim(network: Network) -> Network:
     """Return the network without atoms that hang on a single bond or on none."""
-    while len(network) and (network.bond_count() < 2).any():
-        network = keep_atoms(network, network.bond_count() >= 2)
-    return network
+    return keep_atoms(network, steady(network, np.ones(len(network), dtype=np.bool_)))
 
 
 def keep_atoms(network: Network, keep: Bools) -> Network:
