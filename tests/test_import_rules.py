@@ -120,6 +120,12 @@ def test_imports_point_downwards() -> None:
         "napari_apgan.predict",
         "napari_apgan.predict.protocol",
         "napari_apgan.predict.files",
+        "napari_apgan.simulate",
+        "napari_apgan.simulate.protocol",
+        "napari_apgan.simulate.examples",
+        "napari_apgan.simulate.process",
+        "napari_apgan.simulate.stream",
+        "napari_apgan.train.streaming",
         "napari_apgan.review",
         "napari_apgan.review.ranking",
         "napari_apgan.project",
@@ -130,6 +136,18 @@ def test_what_the_window_uses_leaves_torch_and_qt_out(module: str) -> None:
     code = (
         f"import sys, {module}; "
         "bad = {'torch', 'napari', 'qtpy', 'PyQt6', 'PySide6'} & set(sys.modules); "
+        "sys.exit(f'imported {bad}' if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["napari_apgan.simulate.protocol", "napari_apgan.train.prepare"])
+def test_forms_of_the_simulation_wait_for_no_engine(module: str) -> None:
+    """The window shows them while it opens; abTEM and ASE alone would take seconds."""
+    code = (
+        f"import sys, {module}; "
+        "bad = {'abtem', 'ase'} & set(sys.modules); "
         "sys.exit(f'imported {bad}' if bad else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

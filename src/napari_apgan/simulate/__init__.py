@@ -1,5 +1,49 @@
-"""Simulated frames with exactly known atoms."""
+"""Simulated frames with exactly known atoms.
 
-from .sample import Sample, make_sample
+Names are looked up when they are first used: the builders and engines behind them bring in much
+that a window need not wait for.
+"""
 
-__all__ = ["Sample", "make_sample"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .examples import DESCRIPTIONS, EXAMPLES
+    from .pairs import SimulatedPair, simulate_pair, simulate_pairs, write_simulated
+    from .sample import Sample, make_sample
+    from .settings import SimulationSettings
+    from .stream import FrameStream
+
+__all__ = [
+    "DESCRIPTIONS",
+    "EXAMPLES",
+    "FrameStream",
+    "Sample",
+    "SimulatedPair",
+    "SimulationSettings",
+    "make_sample",
+    "simulate_pair",
+    "simulate_pairs",
+    "write_simulated",
+]
+
+_HOMES = {
+    "DESCRIPTIONS": "examples",
+    "EXAMPLES": "examples",
+    "FrameStream": "stream",
+    "Sample": "sample",
+    "SimulatedPair": "pairs",
+    "SimulationSettings": "settings",
+    "make_sample": "sample",
+    "simulate_pair": "pairs",
+    "simulate_pairs": "pairs",
+    "write_simulated": "pairs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -123,7 +123,7 @@ def on_frame(xy_px: Floats, shape: tuple[int, int], margin_px: float = 0.0) -> B
     """Tell which (N, 2) positions x, y lie on a frame, or within a margin (px) around it."""
     size = np.array([shape[1], shape[0]])
     low, high = -0.5 - margin_px, size - 0.5 + margin_px
-    on: Bools = ((xy_px >= low) & (xy_px < high)).all(axis=1)
+    on: Bools = np.asarray(((xy_px >= low) & (xy_px < high)).all(axis=1))
     return on
 
 

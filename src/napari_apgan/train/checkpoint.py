@@ -103,6 +103,7 @@ def save_checkpoint(path: Path, learner: Learner, dataset: Dataset, progress: Pr
         "progress": progress.model_dump(),
         "numpy_generator": dataset.rng.bit_generator.state,
         "n_averaged": learner.n_averaged,
+        "simulated_crops": dataset.simulated_crops,
     }
     write_atomically(path, save(state, metadata={_KEY: json.dumps(about)}))
 
@@ -123,6 +124,8 @@ def load_checkpoint(path: Path, learner: Learner, dataset: Dataset) -> Progress:
         progress = Progress.model_validate(about["progress"])
         torch.set_rng_state(state.pop("torch_generator"))
         dataset.rng.bit_generator.state = about["numpy_generator"]
+        # Checkpoints of earlier versions know of no simulated crops.
+        dataset.skip_simulated(int(about.get("simulated_crops", 0)))
         restore(learner, state)
         learner.n_averaged = int(about["n_averaged"])
     except OSError as error:

@@ -28,8 +28,8 @@ class TrainingFrame:
     ----------
     image : (Y, X) float32 array
         Normalised; missing pixels filled from their neighbours, so that turning it smears no hole.
-    spline : (Y, X) float32 array
-        Its cubic spline coefficients.
+    spline : (Y, X) float32 array, optional
+        Its cubic spline coefficients; None where crops are only taken pixel by pixel.
     valid : (Y, X) bool array
     learn : (Y, X) bool array
         Where the loss may look.
@@ -40,7 +40,7 @@ class TrainingFrame:
     """
 
     image: Floats
-    spline: Floats
+    spline: Floats | None
     valid: Bools
     learn: Bools
     xy: NDArray[np.float64]
@@ -66,8 +66,10 @@ def make_training_frame(
     elements: Sequence[str],
     radius_px: float,
     normalisation: str,
+    *,
+    turned: bool = True,
 ) -> TrainingFrame:
-    """Prepare a pair.
+    """Prepare a pair; `turned` says whether crops will be turned by any angle.
 
     Inside the complete regions the labels say what lies under single missing pixels too, so the
     loss counts them; where nothing was measured within a disc's radius it does not.
@@ -80,7 +82,9 @@ def make_training_frame(
     names = pair.atoms["element"].to_numpy()
     index = {e: k for k, e in enumerate(elements)}
     channel = np.array([index.get(n, -1) for n in names], dtype=np.int_)
-    spline = spline_filter(filled, order=3, output=np.float32, mode="mirror")
+    spline = None
+    if turned:
+        spline = spline_filter(filled, order=3, output=np.float32, mode="mirror")
     return TrainingFrame(
         filled,
         spline,
@@ -178,6 +182,8 @@ def cut_crop(
     if placement.exact:
         image = frame.image[row, column]
     else:
+        if frame.spline is None:
+            raise ValueError("this frame was not prepared for crops turned by any angle")
         image = map_coordinates(
             frame.spline, [y, x], order=3, mode="mirror", prefilter=False, output=np.float32
         )

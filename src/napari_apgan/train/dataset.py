@@ -16,11 +16,15 @@ from napari_apgan.io.pairs import Pair
 from napari_apgan.models.recipe import Recipe
 
 from .augment import augment
-from .crops import TrainingFrame, choose_placement, cut_crop, make_training_frame
+from .crops import Crop, TrainingFrame, choose_placement, cut_crop, make_training_frame
 from .split import Split, atoms_in
+from .streaming import StreamCrops
 
 #: Crops are not made smaller than this for the sake of small labelled regions (px).
 SMALLEST_SIDE = 64
+#: Simulated frames that one epoch shows where nothing else is trained on: as many as the paper's
+#: training sets hold.
+FRAMES_PER_EPOCH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Batch:
 class Dataset:
     """Draws augmented crops from all training frames, each as often as its labelled area deserves.
 
+    With a stream, a share of every batch comes from it.
+
     Parameters
     ----------
     pairs : sequence of Pair
@@ -53,6 +59,9 @@ class Dataset:
     recipe : Recipe
     normalisation : str
     seed : int
+    stream : StreamCrops, optional
+    stream_share : float
+        Part of each batch that the stream gives; 1 leaves the pairs aside.
 
     Raises
     ------
@@ -69,7 +78,11 @@ class Dataset:
         recipe: Recipe,
         normalisation: str,
         seed: int,
+        stream: StreamCrops | None = None,
+        stream_share: float = 0.0,
     ) -> None:
+        self._stream = stream
+        self._share = stream_share if stream is not None else 0.0
         self.rng = np.random.default_rng(seed)
         self._radii = [radius_px[e] for e in elements]
         self._augmentation = recipe.augmentation
@@ -78,21 +91,42 @@ class Dataset:
         frames = [
             make_training_frame(pair, learn, elements, max(self._radii), normalisation)
             for pair, learn in zip(pairs, split.train, strict=True)
-            if learn.any()
+            if learn.any() and self._share < 1
         ]
         self._frames: list[TrainingFrame] = [f for f in frames if f.learn.any()]
-        if not self._frames:
+        if not self._frames and self._share < 1:
             raise UserError(
                 "Nothing is left to train on: the complete regions hold no measured pixel outside "
                 "what is kept for validation."
             )
+        shown = self._frames + ([stream.first] if stream is not None and not self._frames else [])
         #: Side of the crops in px, a multiple of 8.
-        self.side: int = _crop_side(self._frames, recipe.crop_px)
-        area = np.array([f.learn.sum() for f in self._frames], dtype=np.float64)
+        self.side: int = _crop_side(shown, recipe.crop_px)
+        area = np.array([f.learn.sum() for f in shown], dtype=np.float64)
         self._chance = area / area.sum()
         self._atoms = _atoms_by_element(self._frames, len(self._radii))
-        #: Crops that would cover the labelled area once.
+        self._probed = shown[0]
+        #: Crops that would cover the labelled area once, and the simulated ones drawn beside them.
         self.crops_per_epoch = max(1, round(float(area.sum()) / self.side**2), len(self._frames))
+        if self._frames:
+            self.crops_per_epoch = round(self.crops_per_epoch / (1 - self._share))
+        else:
+            self.crops_per_epoch *= FRAMES_PER_EPOCH
+
+    @property
+    def simulated_crops(self) -> int:
+        """Crops drawn from the stream so far."""
+        return 0 if self._stream is None else self._stream.position
+
+    def skip_simulated(self, count: int) -> None:
+        """Go on in the stream as after so many crops."""
+        if self._stream is not None:
+            self._stream.seek(count)
+
+    def close(self) -> None:
+        """End the thread of the stream."""
+        if self._stream is not None:
+            self._stream.close()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -101,7 +135,7 @@ class Dataset:
 
     def probe(self) -> Tensor:
         """Return a (1, 2, Y, X) piece of the first frame, always the same."""
-        frame = self._frames[0]
+        frame = self._probed
         cut = np.s_[: self.side, : self.side]
         x = np.stack([np.where(frame.valid, frame.image, 0)[cut], frame.valid[cut]])
         return torch.from_numpy(x[None].astype(np.float32))
@@ -114,14 +148,29 @@ class Dataset:
             return self._frames[int(number)], np.array([x, y])
         return self._frames[self.rng.choice(len(self._frames), p=self._chance)], None
 
+    def _draw_labelled(self) -> Crop:
+        frame, anchor = self._choose()
+        placement = choose_placement(frame, self.side, self._augmentation, self.rng, anchor)
+        return cut_crop(frame, placement, self.side, self._radii)
+
+    def _draw_simulated(self) -> Crop:
+        if self._stream is None:
+            raise ValueError("there is no stream to draw from")
+        return self._stream.draw(self.side)
+
     def draw(self) -> Batch:
         """Draw the next random batch."""
-        crops = []
-        for _ in range(self.batch):
-            frame, anchor = self._choose()
-            placement = choose_placement(frame, self.side, self._augmentation, self.rng, anchor)
-            crop = cut_crop(frame, placement, self.side, self._radii)
-            crops.append(augment(crop, self._augmentation, self.rng))
+        simulated = 0
+        if self._share:
+            # On average the share, whatever the batch.
+            simulated = int(self.batch * self._share + self.rng.random())
+        crops = [
+            augment(crop, self._augmentation, self.rng)
+            for crop in (
+                self._draw_simulated() if k < simulated else self._draw_labelled()
+                for k in range(self.batch)
+            )
+        ]
         x = np.stack([[c.image, c.valid.astype(np.float32)] for c in crops])
         target = np.stack([c.target for c in crops])
         mask = np.stack([c.learn[None].astype(np.float32) for c in crops])
@@ -140,7 +189,7 @@ def _atoms_by_element(
         np.column_stack([np.full(len(f.xy), k), f.xy, f.channel])[atoms_in(f.xy, f.learn)]
         for k, f in enumerate(frames)
     ]
-    atoms = np.concatenate(rows)
+    atoms = np.concatenate([*rows, np.zeros((0, 4))])
     found = [atoms[atoms[:, 3] == c, :3] for c in range(n_elements)]
     return [a for a in found if len(a)]
 

@@ -26,6 +26,7 @@ from .preview import Previewer
 from .runfile import BEST_FILE, CHECKPOINT_FILE, INIT_FILE, PAIRS_FOLDER, VALIDATION_FOLDER, RunFile
 from .split import Split, atoms_in, split_folder, split_pairs
 from .steps import Learner, NotFiniteError
+from .streaming import StreamCrops
 from .validate import validate
 from .warmstart import copy_weights
 
@@ -81,6 +82,8 @@ class Training:
             self.recipe,
             run.preset.normalisation,
             run.settings.seed,
+            _stream(run),
+            run.settings.stream_share,
         )
         self.learner = Learner(run.preset, len(run.elements), self.device)
         self.progress = Progress(batch=self.recipe.batch)
@@ -110,6 +113,12 @@ class Training:
         Done or Stopped
             The final event, not yet written.
         """
+        try:
+            return self._run()
+        finally:
+            self.dataset.close()
+
+    def _run(self) -> Done | Stopped:
         if self.warm and self.progress.step == 0:
             # What we start from counts too: a retraining must not end below it.
             self._validate()
@@ -346,9 +355,24 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def _stream(run: RunFile) -> StreamCrops | None:
+    """Return the crops simulated while the run trains, None where it asks for none."""
+    if run.settings.stream is None:
+        return None
+    return StreamCrops(
+        run.settings.stream,
+        run.element_names,
+        [run.radius_px[name] for name in run.element_names],
+        run.preset.normalisation,
+        run.pixel_size_pm,
+        run.settings.seed,
+    )
+
+
 def _read_split(run_dir: Path, run: RunFile) -> tuple[list[Pair], Split]:
     """Read the run's pairs and decide what is held out."""
-    pairs = read_pairs(run_dir / PAIRS_FOLDER)
+    # Where all is simulated while training, nothing but the validation's pairs lies there.
+    pairs = read_pairs(run_dir / PAIRS_FOLDER) if run.pairs else []
     radius = max(run.radius_px.values())
     if not (run_dir / VALIDATION_FOLDER).is_dir():
         split = split_pairs(

@@ -25,6 +25,9 @@ from .runfile import INIT_FILE, PAIRS_FOLDER, RUN_FILE, VALIDATION_FOLDER, PairR
 from .settings import RunSettings
 from .split import atoms_in
 
+#: Simulated frames that validate a run which trains on nothing else.
+HELD_OUT_FRAMES = 4
+
 
 def prepare_run(
     pairs: Sequence[Pair],
@@ -41,14 +44,16 @@ def prepare_run(
     Parameters
     ----------
     pairs : sequence of Pair
-        What to learn from; only their complete regions count.
+        What to learn from; only their complete regions count. May be empty where the settings have
+        a stream of simulated frames; where that gives all of every batch, they validate.
     run_dir : Path or str
         Made when it does not exist; it must hold no run yet.
     settings : RunSettings
     elements : sequence of Element
         One output channel each, in this order; those without a labelled atom are left out.
     validation : sequence of Pair, optional
-        Kept for validation as a whole; otherwise a part of `pairs` is.
+        Kept for validation as a whole; otherwise a part of `pairs` is, or, where only simulated
+        frames are learned from, frames simulated apart from them.
 
     Returns
     -------
@@ -70,11 +75,11 @@ def prepare_run(
             f"The model to continue from was trained with the preset {card.preset!r}, not "
             f"{preset.name!r}: choose that preset, or start from scratch."
         )
-    if not pairs:
-        raise UserError("There is nothing to train on: add at least one labelled frame.")
     notes: list[str] = []
+    settings, pairs, validation = _sources(settings, pairs, validation, notes)
+    simulated = _simulated_elements(settings, elements)
     pixel_size = _training_pixel_size([*pairs, *validation], settings, card)
-    scaled = [_at_pixel_size(p, pixel_size) for p in [*pairs, *validation]]
+    scaled = [at_pixel_size(p, pixel_size) for p in [*pairs, *validation]]
     n_resampled = sum(scale != 1.0 for _, scale in scaled)
     if n_resampled and pixel_size is not None:
         notes.append(
@@ -83,7 +88,7 @@ def prepare_run(
     training, held = _unique([p for p, _ in scaled]), scaled[len(pairs) :]
     held_pairs = training[len(pairs) :]
     training = training[: len(pairs)]
-    chosen = _labelled_elements(training, elements, notes)
+    chosen = _labelled_elements(training, elements, simulated, notes)
     if held and not _count_atoms(held_pairs, chosen):
         raise UserError(
             "The validation pairs hold no labelled atom inside a complete region: label some, or "
@@ -97,13 +102,14 @@ def prepare_run(
         preset=preset,
         elements=tuple(chosen),
         pixel_size_pm=pixel_size,
-        radius_px=_radii(training, chosen, pixel_size, card),
+        radius_px=_radii(training or held_pairs, chosen, pixel_size, card),
         pairs=_records(training, [s for _, s in scaled], chosen),
         validation_pairs=_records(held_pairs, [s for _, s in held], chosen),
         notes=tuple(notes),
     )
     try:
-        write_pairs(training, run_dir / PAIRS_FOLDER)
+        if training:
+            write_pairs(training, run_dir / PAIRS_FOLDER)
         if held_pairs:
             write_pairs(held_pairs, run_dir / VALIDATION_FOLDER)
         if card is not None:
@@ -116,6 +122,50 @@ def prepare_run(
             f"The run folder {run_dir} could not be written: {error.strerror or error}."
         ) from error
     return run
+
+
+def _sources(
+    settings: RunSettings, pairs: Sequence[Pair], validation: Sequence[Pair], notes: list[str]
+) -> tuple[RunSettings, list[Pair], list[Pair]]:
+    """Decide what is learned from and what validates; the settings say so afterwards."""
+    stream = settings.stream
+    if stream is None:
+        if not pairs:
+            raise UserError("There is nothing to train on: add at least one labelled frame.")
+        return settings, list(pairs), list(validation)
+    from napari_apgan.simulate.stream import FrameStream, held_out_pairs  # not while a window opens
+
+    FrameStream(stream, settings.seed)  # refuses what no stream can be made of
+    if not pairs and settings.stream_share < 1:
+        settings = settings.model_copy(update={"stream_share": 1.0})
+    if settings.stream_share < 1:
+        notes.append(
+            f"{settings.stream_share:.0%} of every batch is simulated anew ({stream.title})."
+        )
+        return settings, list(pairs), list(validation)
+    held = [*pairs, *validation]
+    notes.append(f"The model learns from frames simulated anew alone ({stream.title}).")
+    if not held:
+        held = held_out_pairs(stream, HELD_OUT_FRAMES, settings.seed)
+        notes.append(f"It is validated on {len(held)} simulated frames that it never trains on.")
+    return settings, [], held
+
+
+def _simulated_elements(settings: RunSettings, elements: Sequence[Element]) -> set[str]:
+    """Return the elements that the stream shows; refuse those the run does not have."""
+    if settings.stream is None:
+        return set()
+    from napari_apgan.simulate.stream import elements_of
+
+    shown = elements_of(settings.stream, settings.seed)
+    unknown = [name for name in shown if name not in {e.name for e in elements}]
+    if unknown:
+        have = ", ".join(e.name for e in elements) or "none"
+        raise UserError(
+            f"The simulated frames show {', '.join(unknown)}, which is not among the elements here "
+            f"({have}): add it, or choose a structure or mode that does not show it."
+        )
+    return set(shown)
 
 
 def dataset_hash(run_dir: Path) -> str:
@@ -136,6 +186,11 @@ def _training_pixel_size(
     sizes = [p.frame.calibration.mean_pm for p in pairs]
     known = [s for s in sizes if s is not None]
     if not known:
+        if settings.stream is not None:
+            raise UserError(
+                "The labelled frames have no pixel size, so simulated ones cannot be brought to "
+                "their scale: give them one."
+            )
         return None
     if len(known) < len(sizes):
         lacking = [p.name for p, s in zip(pairs, sizes, strict=True) if s is None]
@@ -147,6 +202,8 @@ def _training_pixel_size(
     wanted = settings.pixel_size_pm or (card.pixel_size_pm if card is not None else None)
     size = wanted or float(np.median(known))
     far = [p.name for p, s in zip(pairs, known, strict=True) if _far(s, size)]
+    if settings.stream is not None and _far(settings.stream.pixel_size_pm, size):
+        far.append("the simulated frames")
     if far:
         raise UserError(
             f"The pixel size of {far[0]} is more than {LARGEST_RATIO:g} times smaller or larger "
@@ -159,7 +216,7 @@ def _far(size_pm: float, target_pm: float) -> bool:
     return not 1 / LARGEST_RATIO < size_pm / target_pm < LARGEST_RATIO
 
 
-def _at_pixel_size(pair: Pair, size_pm: float | None) -> tuple[Pair, float]:
+def at_pixel_size(pair: Pair, size_pm: float | None) -> tuple[Pair, float]:
     """Resample a pair to square pixels of `size_pm`; nothing happens within 2 %.
 
     Returns
@@ -217,27 +274,28 @@ def _count_atoms(pairs: Sequence[Pair], elements: Sequence[Element]) -> dict[str
 
 
 def _labelled_elements(
-    pairs: Sequence[Pair], elements: Sequence[Element], notes: list[str]
+    pairs: Sequence[Pair], elements: Sequence[Element], simulated: set[str], notes: list[str]
 ) -> list[Element]:
-    """Return the elements that have a labelled atom inside a complete region."""
-    if not any(learn_mask(p.regions, p.frame.shape).any() for p in pairs):
+    """Return the elements with a labelled atom inside a complete region, or on simulated frames."""
+    if pairs and not any(learn_mask(p.regions, p.frame.shape).any() for p in pairs):
         raise UserError(
             "No region is marked as complete, so nothing says where the background is: mark one "
             "in which every atom is labelled."
         )
     counts = _count_atoms(pairs, elements)
-    if not counts:
+    if pairs and not counts:
         raise UserError(
             "No labelled atom lies inside a complete region: label atoms there, or mark the region "
             "around those you have."
         )
-    unused = [e.name for e in elements if e.name not in counts]
+    learned = simulated.union(counts)
+    unused = [e.name for e in elements if e.name not in learned]
     if unused:
         notes.append(
             f"{', '.join(unused)}: no atom is labelled inside a complete region, so the model does "
             "not learn it."
         )
-    return [e for e in elements if e.name in counts]
+    return [e for e in elements if e.name in learned]
 
 
 def _radii(

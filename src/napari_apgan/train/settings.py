@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from napari_apgan.errors import UserError
 from napari_apgan.models.presets import get_preset
 from napari_apgan.models.recipe import Preset, Recipe
+from napari_apgan.simulate.settings import SimulationSettings
 
 
 class RunSettings(BaseModel):
@@ -37,6 +38,11 @@ class RunSettings(BaseModel):
         CPU threads; by default all, at low priority.
     preview : str
         Name of the pair whose map is drawn while training; the first when empty.
+    stream : SimulationSettings, optional
+        Frames simulated while the training runs, each with structure, view and noise of its own.
+    stream_share : float
+        Part of every batch that comes from them: 0.5 mixes simulated and labelled frames half and
+        half, as Chen et al. 2023 do; at 1 the labelled frames only validate.
     recipe : mapping
         Fields of :class:`~napari_apgan.models.recipe.Recipe` to change (advanced).
     """
@@ -54,6 +60,8 @@ class RunSettings(BaseModel):
     pixel_size_pm: float | None = Field(default=None, gt=0)
     threads: int | None = Field(default=None, gt=0)
     preview: str = ""
+    stream: SimulationSettings | None = None
+    stream_share: float = Field(default=0.5, gt=0, le=1)
     recipe: dict[str, Any] = Field(default_factory=dict)
 
     def chosen_preset(self) -> Preset:
