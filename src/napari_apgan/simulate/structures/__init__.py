@@ -14,17 +14,19 @@ from .base import BaseStructure
 from .dumbbell import DumbbellSettings, build_dumbbell
 from .fromfile import FileSettings, build_file
 from .graphene import GrapheneSettings, build_graphene
+from .monolayer import MonolayerSettings, build_monolayer
 from .particle import ParticleSettings, build_particle
 
 #: The settings of any structure; `kind` tells which.
 Structure = Annotated[
-    GrapheneSettings | ParticleSettings | DumbbellSettings | FileSettings,
+    GrapheneSettings | MonolayerSettings | ParticleSettings | DumbbellSettings | FileSettings,
     Field(discriminator="kind"),
 ]
 
 #: Settings of a structure by its kind.
 STRUCTURES: dict[str, type[BaseStructure]] = {
     "graphene": GrapheneSettings,
+    "monolayer": MonolayerSettings,
     "particle": ParticleSettings,
     "dumbbell": DumbbellSettings,
     "file": FileSettings,
@@ -32,6 +34,7 @@ STRUCTURES: dict[str, type[BaseStructure]] = {
 
 _BUILDERS: dict[str, Callable[[Any, np.random.Generator, float], Specimen]] = {
     "graphene": build_graphene,
+    "monolayer": build_monolayer,
     "particle": build_particle,
     "dumbbell": build_dumbbell,
     "file": build_file,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -248,22 +249,32 @@ def read_structure(path: Path) -> FileStructure:
         elements or positions that are not numbers.
     """
     try:
-        reader: Any = importlib.import_module("ase.io")
+        state = path.stat()
+    except OSError as error:
+        raise UserError(
+            f"The structure file {path} cannot be opened ({error.strerror or error}): give the "
+            "path of a file."
+        ) from error
+    if not path.is_file():  # ASE would read trajectories that are folders, and unpickle them
+        raise UserError(f"{path} is no file: give the path of a structure file.")
+    return _read_once(path.resolve(), state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=8)
+def _read_once(path: Path, _changed: int, _size: int) -> FileStructure:
+    """Read a file once for all frames made of it, until it changes."""
+    try:
+        importlib.import_module("ase.io")
     except ImportError as error:
         raise UserError(
             "Structure files are read by ASE, which is not installed: pip install "
             '"napari-apgan[simulate]".'
         ) from error
-    if not path.is_file():
-        raise UserError(f"There is no structure file {path}.")
     try:
         with warnings.catch_warnings():
             # ASE warns of oddities that the checks below judge.
             warnings.simplefilter("ignore")
-            atoms = reader.read(path, do_not_split_by_at_sign=True)
-            structure = _from_atoms(atoms)
-    except UserError:
-        raise
+            structure = _from_atoms(_read_atoms(path))
     except Exception as error:  # readers of a hundred formats raise anything
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise UserError(
@@ -279,6 +290,27 @@ def read_structure(path: Path) -> FileStructure:
     if structure.species.min() < 1 or structure.species.max() > len(SYMBOLS):
         raise UserError(f"{path.name} has atoms of no known element: give each a chemical symbol.")
     return structure
+
+
+def _read_atoms(path: Path) -> Any:
+    """Return the last structure of a file as an ASE object."""
+    if path.suffix.lower() != ".cif":
+        reader: Any = importlib.import_module("ase.io")
+        return reader.read(path, do_not_split_by_at_sign=True)
+    cif: Any = importlib.import_module("ase.io.cif")
+    blocks = [b for b in cif.parse_cif(str(path)) if b.has_structure()]
+    if not blocks:
+        raise ValueError("no block lists atoms")
+    block = blocks[-1]
+    occupancy = block.get("_atom_site_occupancy")
+    full = occupancy is None or all(part == 1 for part in occupancy)
+    if full and block.get_cell().rank == 3 and len(block.get_spacegroup(True).get_symop()) == 1:
+        # ASE's search for equivalent sites takes a minute for a supercell of 2500 atoms; without
+        # symmetry there are none.
+        atoms = block.get_unsymmetrized_structure()
+        atoms.pbc = True
+        return atoms
+    return block.get_atoms()
 
 
 def _from_atoms(atoms: Any) -> FileStructure:
