@@ -15,6 +15,9 @@ from napari_apgan.errors import UserError
 from napari_apgan.io import Pair, read_pairs
 from napari_apgan.models.presets import PRESETS
 from napari_apgan.project import Project
+from napari_apgan.simulate.examples import find_settings
+from napari_apgan.simulate.settings import SimulationSettings
+from napari_apgan.simulate.stream import elements_of
 from napari_apgan.train import RunSettings, Trainer, attach, launch, prepare_run
 from napari_apgan.train.events import Done, Note, Step, Validated
 from napari_apgan.train.words import outcome_sentence, score_words
@@ -70,6 +73,29 @@ def split_validation(validation: str) -> tuple[list[Pair], float]:
     return [], fraction
 
 
+def load_sources(
+    training_set: Path | None, simulate: str | None, *, pixel_size: str | None, missing: str
+) -> tuple[list[Pair], list[Element], SimulationSettings | None]:
+    """Read what is trained on: labelled pairs, a simulation, or both.
+
+    With pairs the elements are theirs, else those that the simulation shows.
+
+    Raises
+    ------
+    UserError
+        When there is neither, or one cannot be read.
+    """
+    stream = None if simulate is None else find_settings(simulate)
+    if training_set is not None:
+        pairs, elements = load_training(training_set, pixel_size=pixel_size, missing=missing)
+        return pairs, elements, stream
+    if stream is None:
+        raise UserError(
+            "Say what to train on: a pairs folder, a project, or --simulate with an example."
+        )
+    return [], make_elements(elements_of(stream)), stream
+
+
 def follow(trainer: Trainer) -> str:
     """Show a run until it ends, stop it on Ctrl+C, and return its last sentence."""
     folder = trainer.folder
@@ -106,8 +132,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def train(
-        training_set: Annotated[Path, typer.Argument(help="Pairs folder or project (NAME.apgan).")],
         output: Annotated[Path, typer.Option("-o", "--output", help="The run folder to make.")],
+        training_set: Annotated[
+            Path | None, typer.Argument(help="Pairs folder or project (NAME.apgan).")
+        ] = None,
         preset: Annotated[str, typer.Option(help=f"One of: {', '.join(PRESETS)}.")] = "fast",
         minutes: Annotated[float | None, typer.Option(min=0.01, help="Budget in minutes.")] = None,
         epochs: Annotated[int | None, typer.Option(min=1, help="Budget in epochs.")] = None,
@@ -118,6 +146,14 @@ def register(app: typer.Typer) -> None:
         init: Annotated[
             str, typer.Option(help="scratch, bundled, a model file or a run folder.")
         ] = "scratch",
+        simulate: Annotated[
+            str | None,
+            typer.Option(help="Train also on frames simulated anew: an example or settings.json."),
+        ] = None,
+        simulated_share: Annotated[
+            float | None,
+            typer.Option(help="Their part of every batch: 0.5, or 1 without a training set."),
+        ] = None,
         device: Device = "auto",
         seed: Seed = 0,
         resume: Annotated[bool, typer.Option(help="Go on with the run at OUTPUT.")] = False,
@@ -129,7 +165,13 @@ def register(app: typer.Typer) -> None:
         if resume:
             trainer = launch(output, resume=True)
         else:
-            pairs, elements = load_training(training_set, pixel_size=pixel_size, missing=missing)
+            pairs, elements, stream = load_sources(
+                training_set, simulate, pixel_size=pixel_size, missing=missing
+            )
+            if simulated_share is not None and not 0 < simulated_share <= 1:
+                raise UserError(
+                    f"--simulated-share takes a part between 0 and 1, not {simulated_share:g}."
+                )
             held_out, fraction = split_validation(val)
             settings = RunSettings(
                 preset=preset,
@@ -140,6 +182,8 @@ def register(app: typer.Typer) -> None:
                 seed=seed,
                 init=init,
                 validation=fraction,
+                stream=stream,
+                stream_share=simulated_share or (0.5 if pairs else 1.0),
             )
             prepare_run(pairs, output, settings, elements, validation=held_out)
             trainer = launch(output)
