@@ -88,12 +88,27 @@ class Grid:
         return image[m : m + rows * c : c, m : m + columns * c : c]
 
 
-def wave_grid(frame: tuple[int, int], pixel_size_pm: float, settings: ImagingSettings) -> Grid:
-    """Return a grid that holds the wave and lets no atom's wrap-around reach the frame."""
+def wave_grid(
+    frame: tuple[int, int],
+    pixel_size_pm: float,
+    settings: ImagingSettings,
+    finest_pm: float = FINEST_NEEDED_PM,
+) -> Grid:
+    """Return a grid that holds the wave and lets no atom's wrap-around reach the frame.
+
+    Parameters
+    ----------
+    frame : (int, int)
+        (rows, columns).
+    pixel_size_pm : float
+    settings : ImagingSettings
+    finest_pm : float, optional
+        The exit wave's points lie no farther apart.
+    """
     reach = delocalisation_pm(settings) + ATOM_REACH_PM
     margin = math.ceil(min(reach, LARGEST_MARGIN_PM) / pixel_size_pm)
     rows, columns = (scipy.fft.next_fast_len(n + 2 * margin, real=True) for n in frame)
-    fine = math.ceil(pixel_size_pm / FINEST_NEEDED_PM)
+    fine = math.ceil(pixel_size_pm / finest_pm)
     # The image holds twice the frequency of the wave, and no more than the exit wave has.
     edge = min(aperture_frequency(settings), KEPT / 2 * fine / pixel_size_pm)
     needed = math.ceil(4 * edge * pixel_size_pm)

@@ -149,13 +149,13 @@ def image_of_wave(
     intensity = abs(direct) ** 2 + 2 * linear.real.astype(np.float64)
     still = settings.model_copy(update={"focal_spread_nm": 0.0})
     through *= envelope(still, kx, ky)
-    for shift, weight in _foci(settings):
+    for shift, weight in foci(settings):
         wave = wave_of(through * np.exp(-1j * (math.pi * wavelength * shift) * k2))
         intensity += weight * (wave.real**2 + wave.imag**2)
     return intensity
 
 
-def _foci(settings: ImagingSettings) -> list[tuple[float, float]]:
+def foci(settings: ImagingSettings) -> list[tuple[float, float]]:
     """Return shifts of C1 (pm) and weights that stand for a normal distribution of the focus."""
     if not settings.focal_spread_nm:
         return [(0.0, 1.0)]
