@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 
 from napari_apgan.atoms import make_atoms, positions
 from napari_apgan.regions import Region
@@ -122,6 +123,11 @@ def test_the_box_says_what_it_holds_while_it_is_drawn(workbench, canvas):
     canvas.move(70.0, 60.0, held=True)
     assert workbench.desk.regions.layer.features["caption"].tolist() == ["2 Pb"]
     canvas.release(70.0, 60.0)
+    texts = workbench.desk.regions.layer.features["caption"].tolist()
+    assert texts == [""], "no text lies over the atoms once it is drawn"
+    canvas.move(65.0, 40.0)
+    QTest.qWait(40)
+    assert workbench.desk.viewer.status == "complete: 2 Pb"
 
 
 def test_a_polygon_is_closed_by_enter(workbench, canvas):
@@ -143,7 +149,6 @@ def test_space_held_pans_over_an_atom_and_tapped_steps_on(workbench, canvas, qtb
     workbench.register("next_atom", lambda: steps.append(1))
     canvas.key(Qt.Key.Key_Space)
     assert steps == [1]
-    from qtpy.QtTest import QTest
 
     before = workbench.desk.viewer.scene.camera.center
     QTest.keyPress(canvas.widget, Qt.Key.Key_Space)

@@ -73,6 +73,24 @@ def test_an_image_after_another_one_that_was_removed_never_mixes_units(
     assert not [m for m in warned() if "units" in m]
 
 
+@pytest.mark.parametrize("order", [("first.tif", "bare.tif"), ("bare.tif", "first.tif")])
+def test_an_image_without_a_pixel_size_beside_one_that_has_it_mixes_no_units(
+    open_workbench, files, warned, order
+):
+    workbench = open_workbench()
+    for name in order:
+        opened(workbench, files / name)
+        assert units(workbench) == {"nanometer" if name == "first.tif" else "pixel"}
+        assert workbench.session.calibration.known == (name == "first.tif")
+    first = workbench.desk.viewer.layers[order[0].removesuffix(".tif")]
+    workbench.desk.viewer.layers.selection.active = first
+    QTest.qWait(60)
+    assert workbench.image_layer is first
+    assert units(workbench) == {"nanometer" if order[0] == "first.tif" else "pixel"}
+    assert workbench.session.calibration.known == (order[0] == "first.tif")
+    assert not [m for m in warned() if "units" in m]
+
+
 @pytest.mark.parametrize("suffix", [pattern[1:] for pattern in CONTESTED])
 def test_a_dropped_data_file_opens_with_ours_and_nothing_is_asked(open_workbench, files, suffix):
     workbench = open_workbench()

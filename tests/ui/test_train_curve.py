@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from napari_apgan.bench.eventloop import summarise
+from napari_apgan.elements import Element
+from napari_apgan.project import Round
 from napari_apgan.ui.curve import MAX_POINTS, Chart, Series, number, thin, ticks
+from napari_apgan.ui.review_rounds import RoundsPanel
+from napari_apgan.ui.train_progress import ProgressPanel, picture
+from napari_apgan.words import share
 
 
 def painted(chart: Chart) -> np.ndarray:
@@ -34,6 +39,64 @@ def test_a_share_has_an_axis_that_ends_at_one():
     chart.set_series([Series("agreement", "#00FF00", [(1, 1.0), (2, 1.0)])])
     assert chart.range_of("left")[1] == 1.0
     chart.deleteLater()
+
+
+def test_the_held_out_loss_has_a_scale_and_a_color_of_its_own(qtbot):
+    panel = ProgressPanel()
+    qtbot.addWidget(panel)
+    panel._curves = {
+        "loss": [(0.0, 0.6), (100.0, 0.07)],
+        "held-out": [(50.0, 0.0020), (100.0, 0.0013)],
+        "f1": [(50.0, 0.9), (100.0, 0.9996)],
+        "error": [(50.0, 9.0), (100.0, 6.0)],
+    }
+    panel.draw_curves("pm")
+    low, high = panel.losses.range_of("right")
+    assert high - low < 0.001, "a held-out loss of thousandths is no flat line at zero"
+    assert panel.quality.range_of("right")[0] == 0.0, "an error is seen from zero"
+    colors = {s.name: s.color for s in (*panel.losses.series, *panel.quality.series)}
+    assert len(set(colors.values())) == 4
+    assert panel.quality.series[0].caption == "agreement 0.999"
+
+
+def test_the_picture_of_the_map_keeps_the_colors_of_the_elements():
+    maps = np.zeros((2, 400, 400), np.uint8)
+    maps[0, :, ::2], maps[1, :, 1::2] = 255, 255  # as close as a scaled picture would mix them
+    elements = [Element(name="Pb", color="#FF00FF"), Element(name="Ti", color="#FFFF00")]
+    image = picture(maps, elements).toImage()
+    seen = {image.pixelColor(x, 50).name().upper() for x in range(image.width())}
+    assert seen == {"#FF00FF", "#FFFF00"}
+
+
+def test_one_round_is_said_and_two_are_drawn(qtbot):
+    panel = RoundsPanel()
+    qtbot.addWidget(panel)
+    first = Round(
+        number=1, run_id="r1", pairs=1, atoms=9, validation_score=0.9962, time="2026-01-01"
+    )
+    panel.show_rounds([first], "")
+    assert panel.chart.series == []
+    assert "Round 1, agreement 0.996" in panel.chart.empty
+    second = first.model_copy(update={"number": 2, "run_id": "r2", "validation_score": 0.998})
+    panel.show_rounds([first, second], "")
+    assert [p[0] for p in panel.chart.series[0].points] == [1, 2]
+
+
+def test_a_single_validation_lies_at_the_end_of_its_steps():
+    chart = Chart()
+    chart.set_series([Series("agreement", "#00FF00", [(160.0, 0.9)])])
+    assert chart._span == (0.0, 160.0)
+    chart.deleteLater()
+
+
+def test_a_share_is_one_only_when_it_is():
+    assert [share(v) for v in (0.5, 0.974, 0.996, 0.99962, 1.0)] == [
+        "0.50",
+        "0.97",
+        "0.996",
+        "0.999",
+        "1.00",
+    ]
 
 
 def test_long_curves_are_thinned_and_keep_their_end():

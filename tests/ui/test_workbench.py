@@ -299,12 +299,26 @@ def test_detected_candidates_become_labels_only_when_kept(workbench, qtbot, cent
     workbench.label_tab.detect.slider.setValue(500)
     assert detection.candidates < found
     workbench.label_tab.detect.slider.setValue(0)
+    assert workbench.label_tab.primary.text() == f"Keep {found} atoms as Pb"
+    assert "No atoms yet" in workbench.label_tab.teach.text()
     workbench.label_tab.primary.click()
+    assert "No atoms yet" not in workbench.label_tab.teach.text()
+    assert not workbench.label_tab.teach.isVisibleTo(workbench)
     table = workbench.session.atoms()
     assert len(table) == found == len(centres)
     assert set(table["origin"]) == {"detected"}
     workbench.desk.undo()
     assert workbench.session.atoms().empty
+
+
+def test_labels_cover_their_discs_on_the_maps(workbench):
+    workbench.session.add_atoms(make_atoms([(40.0, 40.0), (60.0, 40.0)], "Pb"))
+    atoms, maps = workbench.atoms, np.ones((1, 96, 128), np.float32)
+    plain = float(atoms.layer.size[0])
+    workbench.predictions.layers.show(maps, ["Pb"], workbench.desk.elements)
+    assert float(atoms.layer.size[0]) > 2 * atoms.radius_px > plain
+    workbench.predictions.layers.set_visible(False)
+    assert float(atoms.layer.size[0]) == plain
 
 
 def test_elements_are_picked_recoloured_and_renamed(workbench):

@@ -15,6 +15,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, Frame, Source
 from napari_apgan.regions import Region
 from napari_apgan.settings import Settings
+from napari_apgan.words import share
 
 from .documents import Document
 from .edits import Edit
@@ -264,7 +265,7 @@ class Session:
             return f"model {run.name if self._model.is_dir() else self._model.stem}"
         if turn.validation_score is None:
             return f"model round {turn.number}"
-        return f"model round {turn.number}, agrees with your labels {turn.validation_score:.2f}"
+        return f"model round {turn.number}, agrees with your labels {share(turn.validation_score)}"
 
     # ------------------------------------------------------------------ what is there
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_apgan.models.card import HeldOutScore
+from napari_apgan.words import share
 
 from .events import Done, Stopped
 from .runfolder import RunFolder
@@ -31,13 +32,13 @@ def score_words(score: HeldOutScore | None) -> str:
         error = f"; {score.error_px:.2f} px"
     if score.split == "none":
         return (
-            f"agrees with the labels it was trained on {score.f1:.2f}{error} (too few to hold any "
+            f"agrees with the labels it was trained on {share(score.f1)}{error} (too few to hold any "
             "out: label more to know how good it is)"
         )
     few = ""
     if score.n_atoms < 30:
         few = f" (only {score.n_atoms} atoms: too few to be sure)"
-    return f"agrees with your held-out labels {score.f1:.2f}{error}{few}"
+    return f"agrees with your held-out labels {share(score.f1)}{error}{few}"
 
 
 def outcome_sentence(run: RunFolder) -> str:

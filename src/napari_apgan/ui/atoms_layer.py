@@ -61,6 +61,7 @@ class AtomsView:
         self.layer: Points | None = None
         self.fast_drawing_above = 5000
         self.fixed_size_px = 0.0
+        self._over_maps = False
         self.elements: tuple[Element, ...] = ()
         self._labels = empty_atoms()
         self._predicted = empty_atoms()
@@ -112,6 +113,12 @@ class AtomsView:
         self._suspects = dict(suspects or {})
         self.rejected = set()
         self.draw()
+
+    def set_over_maps(self, over_maps: bool) -> None:
+        """Say whether probability maps lie below: labels then cover their discs."""
+        if over_maps != self._over_maps:
+            self._over_maps = over_maps
+            self.draw()
 
     def reject(self, ids: Sequence[int]) -> None:
         """Hide predicted atoms that the user deleted."""
@@ -228,7 +235,8 @@ class AtomsView:
         face[hollow & ~suspect, 3] = 0.0
         border = np.where(hollow[:, None], colors, _RIM).astype(np.float32)
         diameter = self.fixed_size_px or 2.0 * self.radius_px
-        size = np.where(hollow, diameter, 0.62 * diameter)
+        # Smaller than its disc on the map below, a label would look like a ring: a predicted one.
+        size = np.where(hollow, diameter, (1.15 if self._over_maps else 0.62) * diameter)
         with layer.events.blocker_all():
             layer.selected_data = set()
             layer.data = self._xy[:, ::-1].copy()

@@ -15,7 +15,11 @@ from .widgets import swatch
 
 
 class ElementChips(QWidget):
-    """One chip per element, in the order of their digits, and "+" for a new one."""
+    """One chip per element, in the order of their digits.
+
+    The button for a new one stands beside the heading: among the chips it would wrap onto a line
+    of its own.
+    """
 
     chosen = Signal(str)
     add_wanted = Signal(object)  # QPoint: where to open the periodic table
@@ -30,11 +34,10 @@ class ElementChips(QWidget):
         self.chips: dict[str, QToolButton] = {}
         self._elements: tuple[Element, ...] = ()
         self.add_button = QToolButton()
-        self.add_button.setText("+")
-        self.add_button.setMinimumHeight(26)
+        self.add_button.setText("+ Element")
+        self.add_button.setMinimumHeight(24)
         self.add_button.setToolTip("Add an element from the periodic table, or a class of your own")
         self.add_button.clicked.connect(self._add)
-        self._layout.addWidget(self.add_button)
 
     def set_elements(
         self, elements: Sequence[Element], counts: Mapping[str, int], current: str
@@ -53,7 +56,6 @@ class ElementChips(QWidget):
             self._layout.removeWidget(chip)
             chip.hide()
             chip.deleteLater()
-        self._layout.removeWidget(self.add_button)
         self.chips = {}
         self._elements = elements
         for number, element in enumerate(elements, start=1):
@@ -80,7 +82,6 @@ class ElementChips(QWidget):
             )
             self.chips[element.name] = chip
             self._layout.addWidget(chip)
-        self._layout.addWidget(self.add_button)
 
     def _choose(self, element: Element) -> None:
         self.chips[element.name].setChecked(True)

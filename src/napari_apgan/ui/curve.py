@@ -10,6 +10,8 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_apgan.words import share
+
 #: More points than this are thinned: a dock is no wider.
 MAX_POINTS = 400
 _AXIS = QColor(140, 150, 160, 150)
@@ -33,6 +35,8 @@ class Series:
         After the last value in the legend.
     marked : bool
         Whether each point gets a dot, as few measured values want.
+    share : bool
+        Whether the values are shares, of which only a whole one is written as 1.
     """
 
     name: str
@@ -41,13 +45,15 @@ class Series:
     axis: str = "left"
     unit: str = ""
     marked: bool = False
+    share: bool = False
 
     @property
     def caption(self) -> str:
         """Name and last value."""
         if not self.points:
             return self.name
-        return f"{self.name} {number(self.points[-1][1])}{self.unit}"
+        last = self.points[-1][1]
+        return f"{self.name} {share(last) if self.share else number(last)}{self.unit}"
 
 
 def number(value: float) -> str:
@@ -103,6 +109,8 @@ class Chart(QWidget):
         self.whole_x = False
         #: What the left axis never goes beyond, as a share never exceeds 1.
         self.left_most: float | None = None
+        #: Whether the right axis begins at 0, as that of an error should.
+        self.right_from_zero = True
         self._height = height
         self._ranges = {"left": (0.0, 1.0), "right": (0.0, 1.0)}
         self._span = (0.0, 1.0)
@@ -130,7 +138,8 @@ class Chart(QWidget):
         if not values:
             return 0.0, 1.0
         low, high = min(values), max(values)
-        low = min(low, 0.0) if axis == "right" or low < 0.5 * high else low
+        from_zero = axis == "right" and self.right_from_zero
+        low = min(low, 0.0) if from_zero or low < 0.5 * high else low
         pad = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
         top = high + pad
         if axis == "left" and self.left_most is not None:
@@ -171,8 +180,8 @@ class Chart(QWidget):
     def _x_range(self) -> tuple[float, float]:
         xs = [x for s in self.series for x, _ in s.points]
         low, high = min(xs), max(xs)
-        if high == low:
-            low, high = low - 0.5, high + 0.5
+        if high == low:  # one point: in the middle of its round, or at the end of its steps
+            return (low - 0.5, high + 0.5) if self.whole_x or high <= 0 else (0.0, high)
         return low, high
 
     def _place(self, area: QRectF, point: tuple[float, float], axis: str) -> QPointF:

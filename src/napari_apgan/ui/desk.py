@@ -22,6 +22,7 @@ from napari_apgan.project import Session
 from . import atoms_layer, marks, output_map, regions_layer
 from .acts import Acts
 from .atoms_layer import AtomsView, Key
+from .desk_layers import DeskLayers
 from .hand import Hand
 from .keys import Actions
 from .mouse import XY, Mouse
@@ -34,7 +35,7 @@ _HOVER_MS = 16
 _MAP_MS = 150
 
 
-class Desk(Pointer, Acts):
+class Desk(DeskLayers, Pointer, Acts):
     """Keeps a viewer and its session in step.
 
     Parameters
@@ -100,6 +101,9 @@ class Desk(Pointer, Acts):
         self.atoms.changed_by_hand.connect(self._on_layer_edit)
         layers.selection.events.active.connect(self._on_active)
         layers.events.removed.connect(self._on_removed)
+        # Before napari draws the new layer, which its own listeners do: units may differ from ours.
+        inserted = layers.events.inserted
+        inserted.connect(self._on_inserted, position="first", after=inserted.callbacks[0])
         self.viewer.dims.events.current_step.connect(self._on_step)
 
     def close(self, *, remove_layers: bool) -> None:
@@ -107,61 +111,11 @@ class Desk(Pointer, Acts):
         layers = self.viewer.layers
         layers.selection.events.active.disconnect(self._on_active)
         layers.events.removed.disconnect(self._on_removed)
+        layers.events.inserted.disconnect(self._on_inserted)
         self.viewer.dims.events.current_step.disconnect(self._on_step)
         self._hover_timer.stop()
         self._map_timer.stop()
         self.scene.release(remove_layers=remove_layers)
-
-    # --- layers of ours ------------------------------------------------------------------------
-
-    def _make_atoms_layer(self) -> Any:
-        layer = self.scene.place(
-            "points",
-            np.empty((0, 2)),
-            name=atoms_layer.LAYER_NAME,
-            border_width_is_relative=True,
-            canvas_size_limits=(4, 400),
-            features={"id": [], "state": [], "element": []},
-        )
-        self.scene.home = layer
-        self.scene.activate_home()
-        return layer
-
-    def _make_marks_layer(self) -> Any:
-        return self.scene.place(
-            "points",
-            np.empty((0, 2)),
-            name=marks.LAYER_NAME,
-            border_width_is_relative=True,
-            canvas_size_limits=(8, 800),
-        )
-
-    def _make_regions_layer(self) -> Any:
-        text = {"string": "{caption}", "anchor": "upper_left", "size": 9, "color": "white"}
-        return self.scene.place(
-            "shapes",
-            None,
-            ndim=2,
-            name=regions_layer.LAYER_NAME,
-            text=text,
-            features={"caption": []},
-        )
-
-    def _make_map_layer(self, pixels: Any) -> Any:
-        layer = self.scene.place(
-            "image",
-            pixels,
-            name=output_map.LAYER_NAME,
-            rgb=True,
-            blending="translucent_no_depth",
-            opacity=0.75,
-        )
-        self.order_layers()
-        return layer
-
-    def order_layers(self) -> None:
-        """Keep regions, atoms and cursor on top."""
-        self.scene.raise_above(self.regions.layer, self.atoms.layer, self.marks.layer)
 
     # --- the image -----------------------------------------------------------------------------
 
@@ -184,6 +138,7 @@ class Desk(Pointer, Acts):
         source_id = self.scene.source_of(layer)
         project = self.session.project
         if not source_id or project is None or source_id not in {r.id for r in project.sources}:
+            self.scene.give_back_units(layer)
             source, note = source_of_layer(layer)
             source_id = self.session.ensure_project().add_source(source)
             if note:
@@ -346,6 +301,10 @@ class Desk(Pointer, Acts):
     def _adopt_if_active(self, layer: Image) -> None:
         if layer in self.viewer.layers and self.viewer.layers.selection.active is layer:
             self.adopt(layer)
+
+    def _on_inserted(self, event: Any) -> None:
+        """Let a new image have our units."""
+        self.scene.share_units()
 
     def _on_removed(self, event: Any) -> None:
         layer = event.value

@@ -72,12 +72,18 @@ class Detection:
         """How many candidates are shown."""
         return int(self._shown.sum()) if self._table is not None else 0
 
+    @property
+    def keep_words(self) -> str:
+        """What keeping them does: they all become one element."""
+        n = self.candidates
+        return f"Keep {n:,} atom{'s' * (n != 1)} as {self._element}"
+
     def run(self) -> None:
         """Detect atoms of the current element's kind in a thread."""
         desk = self._desk
         element, frame = desk.current_element(), desk.frame()
         if element is None:
-            desk.say("Choose an element first: press + in the Label tab.")
+            desk.say("Choose an element first: press + Element in the Label tab.")
             return
         if frame is None or self.worker is not None:
             return

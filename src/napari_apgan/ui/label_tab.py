@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QPoint
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_apgan.elements import Element
 from napari_apgan.io import read_atoms, write_atoms
@@ -22,6 +22,7 @@ from .regions_box import RegionsBox
 from .widgets import Fold, heading, hint, primary_button, row, rule, scrolled, text_button
 
 if TYPE_CHECKING:
+    from .simulate_panel import SimulatePanel
     from .workbench import Workbench
 
 
@@ -50,6 +51,8 @@ class LabelTab(QWidget):
         self.regions = RegionsBox()
         self.map = OutputMapBox()
         self.primary = primary_button("")
+        self.pages = QStackedWidget()
+        self.simulate: SimulatePanel | None = None
         self.table: PeriodicTable | None = None
         self.detection = Detection(self._desk, self.detect)
         self._deed = workbench.open_image
@@ -74,19 +77,36 @@ class LabelTab(QWidget):
         layout = QVBoxLayout(content)
         layout.setContentsMargins(4, 4, 8, 4)
         layout.setSpacing(6)
-        layout.addLayout(row(heading("Elements"), 1, self.snap))
+        layout.addLayout(row(heading("Elements"), self.chips.add_button, 1, self.snap))
         layout.addWidget(self.chips)
         layout.addWidget(self.teach)
         for part in (self.detect, self.regions, self.map):
             layout.addWidget(rule())
             layout.addWidget(part)
         layout.addWidget(rule())
+        layout.addLayout(
+            row(
+                heading("No labels needed"),
+                1,
+                text_button(
+                    "Simulate…",
+                    self.open_simulate,
+                    "Make training pairs with exact atoms from a structure and a microscope",
+                ),
+            )
+        )
+        layout.addWidget(rule())
         layout.addWidget(Fold("Tables", tables))
         layout.addStretch(1)
+        labelling = QWidget()
+        inside = QVBoxLayout(labelling)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.addWidget(scrolled(content), 1)
+        inside.addWidget(self.primary)
+        self.pages.addWidget(labelling)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolled(content), 1)
-        outer.addWidget(self.primary)
+        outer.addWidget(self.pages)
 
     def _connect(self) -> None:
         desk, session = self._desk, self._session
@@ -145,7 +165,7 @@ class LabelTab(QWidget):
         if desk.scene.image_layer is None:
             return "Drop an image on the window, or open one: dm3, dm4, emd, ser, mrc, tif, hspy…"
         if not desk.elements:
-            return "No elements yet. Press + and choose what the bright columns are."
+            return "No elements yet. Press + Element and choose what the bright columns are."
         if n_labels == 0:
             return f"No atoms yet. Press 1 and click a {self._kind()} column, or Detect."
         if desk.atoms.selected:
@@ -167,7 +187,7 @@ class LabelTab(QWidget):
         if not desk.elements:
             return "Choose an element…", self.open_table
         if self.detection.candidates:
-            return f"Keep {self.detection.candidates:,} atoms", self.detection.keep
+            return self.detection.keep_words, self.detection.keep
         if n_labels == 0:
             return "Detect atoms", self.detection.run
         complete = [r for r in session.regions() if r.kind == "complete"]
@@ -176,6 +196,23 @@ class LabelTab(QWidget):
                 return "Drag a box on the image…", desk.toggle_region_tool
             return "Mark a finished area (R)", desk.toggle_region_tool
         return "Train (T)", lambda: self._workbench.show_tab("train")
+
+    # --- simulated pairs -----------------------------------------------------------------------
+
+    def open_simulate(self) -> None:
+        """Show the forms of a simulation in place of the labelling."""
+        if self.simulate is None:
+            # Structures and microscopes are not waited for when the workbench opens.
+            from .simulate_panel import SimulatePanel
+
+            self.simulate = SimulatePanel(self._session, self._workbench)
+            self.simulate.left.connect(self.close_simulate)
+            self.pages.addWidget(self.simulate)
+        self.pages.setCurrentWidget(self.simulate)
+
+    def close_simulate(self) -> None:
+        """Go back to labelling; the forms stay as they are."""
+        self.pages.setCurrentIndex(0)
 
     # --- elements ------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from .atoms_layer import AtomsView, Key
 from .hand import Hand, snap_or_stay
 from .marks import Marks
 from .mouse import XY, Mouse
+from .regions_layer import RegionsView
 
 if TYPE_CHECKING:
     from .scene import Scene
@@ -28,6 +29,7 @@ class Pointer:
     scene: Scene
     atoms: AtomsView
     marks: Marks
+    regions: RegionsView
     hand: Hand
     mouse: Mouse
     elements: list[Element]
@@ -65,7 +67,10 @@ class Pointer:
         if key is not None:
             self.marks.hide_spot()
             self.viewer.status = self.describe(key)
-        elif element is not None and self.show_spots:
+            return
+        if caption := self.regions.caption_at(*xy):
+            self.viewer.status = caption
+        if element is not None and self.show_spots:
             x, y, found = self.snapped(xy, element)
             self.marks.show_spot(x, y, element.color, found or not self.hand.snapping)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
@@ -20,15 +18,15 @@ from napari_apgan.predict.protocol import (
     PredictRequest,
     Progress,
     Result,
-    SourceRef,
     WasCancelled,
 )
-from napari_apgan.project import Project, Session
+from napari_apgan.project import Session
 from napari_apgan.project.folder import PredictionFiles
 from napari_apgan.train.words import duration
 
 from .helper import Helper
 from .predict_background import Background
+from .predict_files import Place, Wish, file_away, is_newer, predicted_in, reference_to
 from .probability import ProbabilityLayers
 
 if TYPE_CHECKING:
@@ -39,31 +37,6 @@ SETTLE_MS = 120
 
 #: The helper is started so long after the workbench opened, when the window is drawn (ms).
 WARM_MS = 2000
-
-Place = tuple[str, int]
-
-
-@dataclass
-class Wish:
-    """One request under way.
-
-    Parameters
-    ----------
-    run_id : str
-        Whose model predicts.
-    source_id : str
-    n_frames : int
-    by_itself : bool
-        Asked by the window, not by the user: nothing is said when it is done.
-    """
-
-    run_id: str
-    source_id: str
-    n_frames: int
-    by_itself: bool
-    begun: float = field(default_factory=time.monotonic)
-    finished: int = 0
-    notes: set[str] = field(default_factory=set)
 
 
 class Predictions(QObject):
@@ -116,6 +89,8 @@ class Predictions(QObject):
         session.frame_changed.connect(self._on_moved)
         session.model_changed.connect(self._on_model)
         session.elements_changed.connect(self._on_elements)
+        layers = self.layers
+        layers.changed.connect(lambda: self._workbench.atoms.set_over_maps(layers.shown))
         helper.result.connect(self._on_result)
         helper.progress.connect(self._on_progress)
         helper.done.connect(self._on_done)
@@ -172,23 +147,14 @@ class Predictions(QObject):
         files, model = self.files(source_id, frame), self._session.model
         if files is None or model is None:
             return False
-        weights = model / BEST if model.is_dir() else model
-        try:
-            return files.atoms.stat().st_mtime_ns >= weights.stat().st_mtime_ns
-        except OSError:
-            return False
+        return is_newer(files, model)
 
     def predicted_frames(self) -> list[Place]:
         """Return (source id, frame) of everything that the model in use has predicted."""
         project = self._session.project
         if project is None or not self.run_id:
             return []
-        found: list[Place] = []
-        for record in project.sources:
-            folder = project.prediction_files(self.run_id, record.id, 0).folder
-            numbers = sorted(int(p.name.split(".")[0]) for p in folder.glob("[0-9]*.atoms.csv"))
-            found += [(record.id, n) for n in numbers if n < record.n_frames]
-        return found
+        return predicted_in(project, self.run_id)
 
     # ------------------------------------------------------------------ asking
 
@@ -266,7 +232,7 @@ class Predictions(QObject):
         wish.notes |= set(result.notes)
         files = project.prediction_files(wish.run_id, wish.source_id, result.frame)
         try:
-            _file_away(result, files)
+            file_away(result, files)
         except OSError as error:
             self._workbench.say_error(
                 f"The prediction could not be filed in the project ({error}): close what shows "
@@ -422,41 +388,3 @@ def predictions_of(session: Session, workbench: Workbench) -> Predictions:
     if found is None:
         found = workbench.predictions = Predictions(session, workbench)
     return found
-
-
-def reference_to(project: Project, source_id: str) -> SourceRef:
-    """Say where the helper finds an image of the project.
-
-    Raises
-    ------
-    UserError
-        When no file holds it, or the file is gone.
-    """
-    record = project.record(source_id)
-    candidates = [project.path / record.path] if record.path else []
-    candidates += [Path(record.absolute_path)] if record.absolute_path else []
-    path = next((p for p in candidates if p.is_file()), None)
-    if path is None:
-        raise UserError(
-            f"{record.name} is in memory only and too large for a copy in the project: save it "
-            "as a file and open that, then it can be predicted."
-            if not candidates
-            else f"{record.name} is not where it was ({candidates[-1]}): put the file back."
-        )
-    return SourceRef(
-        path=str(path),
-        dataset="" if record.stored else record.dataset,
-        missing=record.missing,
-        calibration=project.calibration(source_id),
-    )
-
-
-def _file_away(result: Result, files: PredictionFiles) -> None:
-    """Put result files where the project looks for them; the table last, since it is asked for."""
-    files.folder.mkdir(parents=True, exist_ok=True)
-    if result.maps is None:
-        files.maps.unlink(missing_ok=True)
-    elif Path(result.maps) != files.maps:
-        Path(result.maps).replace(files.maps)
-    if Path(result.atoms) != files.atoms:
-        Path(result.atoms).replace(files.atoms)

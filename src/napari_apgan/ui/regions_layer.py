@@ -45,7 +45,7 @@ def color_of(region: Region) -> str:
 
 
 class RegionsView:
-    """Draws the regions with what stands inside, and the one that is being drawn.
+    """Draws the regions, and the one that is being drawn with what stands inside.
 
     Parameters
     ----------
@@ -63,8 +63,16 @@ class RegionsView:
 
     @property
     def captions(self) -> list[str]:
-        """What is written beside the regions."""
+        """What each region is and what stands inside."""
         return list(self._captions)
+
+    def caption_at(self, x: float, y: float) -> str:
+        """Say which region a position in px lies in; empty where there is none."""
+        at = np.array([[x, y]])
+        inside = (
+            c for r, c in zip(self._regions, self._captions, strict=True) if r.contains(at)[0]
+        )
+        return next(inside, "")
 
     def show(self, regions: Sequence[Region], atoms: pd.DataFrame) -> None:
         """Show the regions of a frame."""
@@ -92,8 +100,10 @@ class RegionsView:
             (r.polygon, text, color_of(r))
             for r, text in zip(self._regions, self._captions, strict=True)
         ]
+        draft_text = []
         if self._draft is not None and len(self._draft[0]) >= 2:
             drawn.append(self._draft)
+            draft_text = [self._draft[1]]
         layer = self.ensure()
         with layer.events.blocker_all():
             layer.selected_data = set()
@@ -106,7 +116,7 @@ class RegionsView:
                     face_color=[_tint(color, text) for _, text, color in drawn],
                     edge_width=self.edge_px,
                 )
-            layer.features = pd.DataFrame({"caption": [text for _, text, _ in drawn]})
+            layer.features = pd.DataFrame({"caption": [*[""] * len(self._regions), *draft_text]})
         layer.refresh(thumbnail=False)
         layer.refresh_text()
 

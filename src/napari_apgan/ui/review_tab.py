@@ -4,38 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import (
-    QListWidget,
-    QListWidgetItem,
-    QSizePolicy,
-    QSpacerItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QSizePolicy, QSpacerItem, QVBoxLayout, QWidget
 
-from napari_apgan.errors import UserError
 from napari_apgan.project import Project, Session
 
-from .curve import Chart, Series
+from .lazy_tab import LazyTab
 from .predict_box import PredictBox
 from .predict_overlay import predictions_of
 from .review_camera import bring_into_view, look_at_box
+from .review_judge import Judges
+from .review_rounds import RoundsPanel
+from .review_rows import key_of, place_of, row_of, same
 from .review_walk import Walk
 from .review_work import (
-    Judgement,
-    Place,
     free_of_labels,
     in_box,
     is_covered,
     ordered,
     outside_regions,
     sending,
-    where_words,
 )
+from .row_list import RowList
 from .train_rounds import comparison, complete_round
-from .widgets import BAD, GOOD, heading, hint, primary_button, row, rule, scrolled, text_button
+from .widgets import heading, hint, primary_button, row, rule, scrolled, text_button
 
 if TYPE_CHECKING:
     from napari_apgan.review.ranking import ReviewItem
@@ -45,11 +37,9 @@ if TYPE_CHECKING:
 
 #: Longer lists end here; the rest is better than what is shown.
 _SHOWN = 200
-#: How long after a change the list is put in order again (ms).
-_REFRESH_MS = 150
 
 
-class ReviewTab(QWidget):
+class ReviewTab(LazyTab):
     """Ranks predicted regions, opens them, and takes corrections back into the training set.
 
     Parameters
@@ -63,8 +53,7 @@ class ReviewTab(QWidget):
         self._session, self._workbench = session, workbench
         self.predictions = predictions_of(session, workbench)
         self.predict = PredictBox(session, workbench, self.predictions)
-        self.list = QListWidget()
-        self.list.setWordWrap(True)
+        self.list = RowList()
         self.list.setSpacing(2)
         self.list.setMinimumSize(QSize(1, 120))
         self.teach = hint()
@@ -81,23 +70,13 @@ class ReviewTab(QWidget):
             self.send_to_training,
             "Every atom of this region is right now: learn from it in the next round",
         )
-        self.chart = Chart("Each training adds a round here.", height=96)
-        self.chart.whole_x = True
-        self.chart.left_most = 1.0
-        self.chart.x_name = "round"
-        self.verdict = hint()
+        self.rounds = RoundsPanel()
         self.primary = primary_button("Retrain", "Train again, from the last model on")
         self.items: list[ReviewItem] = []
         self.current: ReviewItem | None = None
         self.change: RoundChange | None = None
-        self._judged: dict[tuple[str, Place], tuple[int, list[ReviewItem]]] = {}
-        self._asked: dict[tuple[str, Place], int] = {}
+        self.judges = Judges(session, self.predictions, self.refresh, workbench.say_error)
         self.walking = Walk(workbench)
-        self._stale = True
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_REFRESH_MS)
-        self._timer.timeout.connect(self.refresh_now)
         self._build()
         self._connect()
 
@@ -114,9 +93,7 @@ class ReviewTab(QWidget):
         layout.addWidget(self.current_line)
         layout.addLayout(row(self.correct_button, self.send_button))
         layout.addWidget(rule())
-        layout.addWidget(heading("Rounds"))
-        layout.addWidget(self.chart)
-        layout.addWidget(self.verdict)
+        layout.addWidget(self.rounds)
         # Room that nobody needs goes here while the list is hidden.
         layout.addItem(QSpacerItem(1, 1, QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Expanding))
         outer = QVBoxLayout(self)
@@ -124,24 +101,19 @@ class ReviewTab(QWidget):
         outer.addWidget(scrolled(content), 1)
         outer.addWidget(self.primary)
 
-    def _signals(self) -> list[Any]:
+    def _connect(self) -> None:
+        workbench, predictions = self._workbench, self.predictions
         session = self._session
-        return [
+        self.follow(
             session.project_changed,
             session.model_changed,
             session.regions_changed,
             session.pairs_changed,
             session.runs_changed,
             session.prediction_changed,
-        ]
-
-    def _connect(self) -> None:
-        workbench, predictions = self._workbench, self.predictions
-        for signal in self._signals():
-            signal.connect(self.refresh)
-        self._session.frame_changed.connect(self._on_frame)
-        self.list.itemActivated.connect(self._on_activated)
-        self.list.itemClicked.connect(self._on_activated)
+        )
+        session.frame_changed.connect(self._on_frame)
+        self.list.chosen.connect(self._on_chosen)
         self.primary.clicked.connect(lambda _=False: workbench.run(self.press))
         predictions.ended.connect(self._on_predicted)
         predictions.changed.connect(self._show_current)
@@ -159,66 +131,19 @@ class ReviewTab(QWidget):
 
     def close_down(self, *_: object) -> None:
         """Let go of the session."""
-        self._timer.stop()
-        for signal in self._signals():
-            signal.disconnect(self.refresh, missing_ok=True)
+        self.unfollow()
         self._session.frame_changed.disconnect(self._on_frame, missing_ok=True)
 
     # ------------------------------------------------------------------ judging
 
-    def refresh(self, *_: object) -> None:
-        """Put the list in order soon, and only while someone looks."""
-        self._stale = True
-        if self.isVisible():
-            self._timer.start()
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Catch up with what happened while another tab was shown."""
-        super().showEvent(event)
-        if self._stale:
-            self.refresh_now()
-
     def refresh_now(self) -> None:
         """Judge what is new and show the list, the rounds and the next useful act."""
-        self._stale = False
-        self._timer.stop()
-        self._workbench.run(self._ask_judgements)
+        super().refresh_now()
+        self._workbench.run(self.judges.ask)
         self._show_list()
         self._show_rounds()
         self._show_current()
         self._show_primary()
-
-    def _ask_judgements(self) -> None:
-        """Have every predicted frame judged that was not yet, one after another."""
-        project, model, run_id = self._session.project, self._session.model, self.predictions.run_id
-        if project is None or model is None:
-            return
-        for place in self.predictions.predicted_frames():
-            if not self.predictions.is_fresh(*place):
-                continue
-            files = project.prediction_files(run_id, *place)
-            key, stamp = (run_id, place), files.atoms.stat().st_mtime_ns
-            if self._asked.get(key) == stamp:
-                continue
-            self._asked[key] = stamp
-            try:
-                source = project.source(place[0])
-            except UserError:
-                continue  # its image is missing, which the workbench says
-            job = Judgement(run_id, place, source, files, model)
-            self.predictions.background.run(
-                job.judge,
-                lambda items, k=key, s=stamp: self._on_judged(k, s, items),
-                self._on_not_judged,
-            )
-
-    def _on_judged(self, key: tuple[str, Place], stamp: int, items: list[ReviewItem]) -> None:
-        self._judged[key] = (stamp, items)
-        self.refresh()
-
-    def _on_not_judged(self, sentence: str, details: str) -> None:
-        self._workbench.say_error(sentence, details)
-        self.refresh()
 
     def _on_predicted(self, _sentence: str) -> None:
         """Compare the rounds, now that there is something to compare."""
@@ -241,33 +166,12 @@ class ReviewTab(QWidget):
     # ------------------------------------------------------------------ showing
 
     def _show_list(self) -> None:
-        project, run_id = self._session.project, self.predictions.run_id
-        found = [
-            item
-            for (run, _place), (_stamp, items) in self._judged.items()
-            if run == run_id
-            for item in items
-        ]
-        if project is None:
-            found = []
-        known = {r.id for r in project.sources} if project is not None else set()
-        found = [i for i in found if i.source_id in known]
+        project = self._session.project
+        found = self.judges.items(project, self.predictions.run_id)
         done = [is_covered(i.box, project.regions(i.source_id, i.frame)) for i in found]
         order = ordered(found, done)[:_SHOWN]
         self.items = [found[n] for n in order]
-        self.list.blockSignals(True)
-        self.list.clear()
-        for n in order:
-            item, sent = found[n], done[n]
-            where = where_words(project, item)
-            line = f"✓ {where}, complete" if sent else f"{where} · {item.score:.0%} doubtful"
-            text = line if sent else f"{line}\n{'; '.join(item.reasons)}"
-            entry = QListWidgetItem(text)
-            entry.setToolTip("\n".join(item.reasons))
-            if sent:
-                entry.setForeground(Qt.GlobalColor.gray)
-            self.list.addItem(entry)
-        self.list.blockSignals(False)
+        self.list.show_rows([row_of(project, found[n], done[n]) for n in order])
         self._mark_current()
         self.list.setVisible(bool(self.items))
         self.teach.setText(self._teaching())
@@ -287,11 +191,10 @@ class ReviewTab(QWidget):
         """Keep the opened item marked when the list is put in order again."""
         if self.current is None:
             return
-        same = (self.current.source_id, self.current.frame, self.current.box)
-        for n, item in enumerate(self.items):
-            if (item.source_id, item.frame, item.box) == same:
+        for item in self.items:
+            if key_of(item) == key_of(self.current):
                 self.current = item
-                self.list.setCurrentRow(n)
+                self.list.mark(key_of(item))
                 return
 
     def _show_current(self) -> None:
@@ -304,7 +207,7 @@ class ReviewTab(QWidget):
             self.walking.draw()
             return
         project = self._session.project
-        sent = project is not None and is_covered(item.box, project.regions(*_place(item)))
+        sent = project is not None and is_covered(item.box, project.regions(*place_of(item)))
         self.walking.draw(done=sent)
         if sent:
             self.current_line.setText("This region is in the training set. N opens the next.")
@@ -321,26 +224,12 @@ class ReviewTab(QWidget):
         """Take away the squares of sites that have an atom now."""
         item, project = self.current, self._session.project
         if item is not None and project is not None:
-            self.walking.draw(done=is_covered(item.box, project.regions(*_place(item))))
+            self.walking.draw(done=is_covered(item.box, project.regions(*place_of(item))))
 
     def _show_rounds(self) -> None:
         project = self._session.project
         rounds = project.rounds if project is not None else []
-        score = [(r.number, r.validation_score) for r in rounds if r.validation_score is not None]
-        unit = "pm" if any(r.moved_pm is not None for r in rounds) else "px"
-        moved = [
-            (r.number, value)
-            for r in rounds
-            if (value := r.moved_pm if unit == "pm" else r.moved_px) is not None
-        ]
-        self.chart.set_series(
-            [
-                Series("agreement", GOOD, score, marked=True),
-                Series("moved", BAD, moved, axis="right", unit=f" {unit}", marked=True),
-            ]
-        )
-        self.verdict.setText(self.change.sentence if self.change is not None else "")
-        self.verdict.setVisible(bool(self.verdict.text()))
+        self.rounds.show_rounds(rounds, self.change.sentence if self.change is not None else "")
 
     def _show_primary(self) -> None:
         if self._session.model is None:
@@ -383,7 +272,7 @@ class ReviewTab(QWidget):
         if not left:
             self._workbench.say(self._teaching() or "Nothing is left to check: retrain.")
             return
-        at = next((n for n, i in enumerate(left) if _same(i, self.current)), -1)
+        at = next((n for n, i in enumerate(left) if same(i, self.current)), -1)
         self.open_item(left[(at + 1) % len(left)])
 
     def open_item(self, item: ReviewItem) -> None:
@@ -401,15 +290,15 @@ class ReviewTab(QWidget):
         self._mark_current()
         self._show_current()
 
-    def _on_activated(self, entry: QListWidgetItem) -> None:
-        item = self.items[self.list.row(entry)]
+    def _on_chosen(self, key: Any) -> None:
+        item = next(i for i in self.items if key_of(i) == key)
         self._workbench.run(lambda: self.open_item(item))
 
     def _on_frame(self, source_id: str, frame: int) -> None:
-        if self.current is not None and (source_id, frame) != _place(self.current):
+        if self.current is not None and (source_id, frame) != place_of(self.current):
             self.current = None
             self.walking.end()
-            self.list.setCurrentRow(-1)
+            self.list.mark(None)
             self._show_current()
 
     def walk(self, step: int) -> None:
@@ -478,13 +367,13 @@ class ReviewTab(QWidget):
             return
         project = self._session.ensure_project()
         edit = sending(
-            project, _place(item), item.box, self._takeable(project, item), self._round(project)
+            project, place_of(item), item.box, self._takeable(project, item), self._round(project)
         )
         if edit is None:
             self._workbench.say("This region is in the training set already.")
             return
         project.apply(edit)
-        inside = in_box(project.atoms(*_place(item)), item.box)["element"].value_counts()
+        inside = in_box(project.atoms(*place_of(item)), item.box)["element"].value_counts()
         counts = ", ".join(f"{n} {name}" for name, n in inside.items()) or "no atoms"
         self._workbench.say(f"Sent to the training set, complete: {counts}. N opens the next.")
         self.refresh_now()
@@ -498,18 +387,10 @@ class ReviewTab(QWidget):
         """Predicted atoms of a region that are no labels yet and may become some."""
         atoms = self._workbench.atoms
         left = in_box(atoms.predicted_left(), item.box)
-        left = outside_regions(left, project.regions(*_place(item)))
-        return free_of_labels(left, project.atoms(*_place(item)), atoms.radius_px)
+        left = outside_regions(left, project.regions(*place_of(item)))
+        return free_of_labels(left, project.atoms(*place_of(item)), atoms.radius_px)
 
     def _round(self, project: Project) -> int:
         """Return the round of the model in use."""
         known = {r.run_id: r.number for r in project.rounds}
         return known.get(self.predictions.run_id, max(known.values(), default=0))
-
-
-def _place(item: ReviewItem) -> Place:
-    return item.source_id, item.frame
-
-
-def _same(a: ReviewItem, b: ReviewItem | None) -> bool:
-    return b is not None and (_place(a), a.box) == (_place(b), b.box)

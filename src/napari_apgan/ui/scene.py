@@ -55,6 +55,8 @@ class Scene:
         self._owned: list[Layer] = []
         self._bound: list[Layer] = []
         self._sources: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
+        # Units that other images had before they followed those of the current one.
+        self._own_units: WeakKeyDictionary[Layer, tuple[Any, ...]] = WeakKeyDictionary()
 
     # --- what is whose ---------------------------------------------------------------------
 
@@ -88,6 +90,7 @@ class Scene:
 
     def adopt(self, layer: Image, source_id: str, calibration: Calibration) -> None:
         """Make an image layer the one that everything is drawn upon."""
+        self.give_back_units(layer)
         self.image_layer = layer
         self._sources[layer] = source_id
         self._bind(layer)
@@ -155,6 +158,8 @@ class Scene:
         self._bound = []
         if remove_layers:
             self.drop_all()
+        for layer in list(self._own_units):
+            self.give_back_units(layer)
 
     def _bind(self, layer: Layer) -> None:
         if not any(layer is x for x in self._bound):
@@ -176,8 +181,31 @@ class Scene:
                 settings = layer_scale(self.calibration, layer.ndim)
                 layer.scale = settings["scale"]
                 layer.units = settings["units"]
+        self.share_units()
         if not np.allclose(before, image.scale[-2:]):
             self.viewer.reset_view()
+
+    def share_units(self) -> None:
+        """Let other images carry the units of the current one, each at its scale.
+
+        napari draws layers by the numbers of their scales when units differ, and warns each time:
+        the same picture comes without the warning when the units are the same. What a layer said
+        of itself is given back before it is read.
+        """
+        image = self.image_layer
+        if image is None or image not in self.viewer.layers:
+            return
+        units = tuple(image.units[-2:])
+        for layer in self.images():
+            if layer is not image and tuple(layer.units[-2:]) != units:
+                self._own_units.setdefault(layer, tuple(layer.units))
+                layer.units = (*layer.units[:-2], *units)
+
+    def give_back_units(self, layer: Layer) -> None:
+        """Give an image the units that it had of its own."""
+        units = self._own_units.pop(layer, None)
+        if units is not None:
+            layer.units = units
 
     def show_scale_bar(self) -> None:
         """Turn napari's scale bar on."""

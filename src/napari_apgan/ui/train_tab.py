@@ -9,54 +9,38 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QCoreApplication, QTimer
-from qtpy.QtGui import QShowEvent
+from qtpy.QtCore import QCoreApplication
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_apgan.errors import UserError
-from napari_apgan.models.card import read_card
 from napari_apgan.models.presets import PRESETS
 from napari_apgan.project import Project, Session
-from napari_apgan.regions import learn_mask
 from napari_apgan.settings import Settings
-from napari_apgan.train.events import Note, Preview, Started, Step
+from napari_apgan.train.events import Step
 from napari_apgan.train.prepare import prepare_run
 from napari_apgan.train.runfile import RunFile
 from napari_apgan.train.runfolder import RunFolder
-from napari_apgan.train.settings import RunSettings
 from napari_apgan.train.words import outcome_sentence
 
+from .lazy_tab import LazyTab
 from .predict_background import Background
 from .predict_overlay import predictions_of
+from .row_list import RowList
+from .simulate_set import removing
 from .train_monitor import TrainMonitor, find_resumable, find_running, folders
-from .train_panels import Advanced, Choices, Place, ProgressPanel, TrainingList
+from .train_panels import Advanced, Choices
+from .train_plan import TrainPlan, lacking, preview_name
+from .train_progress import ProgressPanel
 from .train_rounds import record_round
-from .train_words import (
-    BUDGET,
-    NO_REGION,
-    NOTHING_CHOSEN,
-    NOTHING_LABELLED,
-    budget,
-    closing_sentence,
-    estimate,
-    estimate_sentence,
-    half_budget,
-    measured_step_s,
-    rounded,
-    set_words,
-    usual_step_s,
-)
+from .train_set import LIST_ROWS, set_pairs, training_rows
+from .train_words import closing_sentence, set_words
 from .widgets import Fold, heading, hint, primary_button, row, rule, scrolled, text_button
 
 if TYPE_CHECKING:
     from .workbench import Workbench
 
 
-#: Labels may change with every click; what is shown of them follows this much later (ms).
-REFRESH_MS = 150
-
-
-class TrainTab(QWidget):
+class TrainTab(LazyTab):
     """Starts, follows, stops and resumes trainings of the open project.
 
     Parameters
@@ -71,12 +55,13 @@ class TrainTab(QWidget):
         self.predictions = predictions_of(session, workbench)
         self.monitor = TrainMonitor(self)
         self.background = Background(self, workbench.say_error)
-        self.list = TrainingList()
+        self.list = RowList(most_rows=LIST_ROWS)
         self.summary = QLabel()
         self.teach = hint()
         self.choices = Choices()
         self.estimate = hint()
         self.advanced = Advanced()
+        self.plan = TrainPlan(session, self.choices, self.advanced)
         self.progress = ProgressPanel()
         self.primary = primary_button("Train", "Start or stop the training (T)")
         self.resume_button = text_button("Resume", self.resume, "Go on where it was stopped")
@@ -85,11 +70,6 @@ class TrainTab(QWidget):
         self._project: Project | None = None
         self._finished: RunFolder | None = None
         self._run_file: RunFile | None = None
-        self._stale = True
-        self._refresh_timer = QTimer(self)
-        self._refresh_timer.setSingleShot(True)
-        self._refresh_timer.setInterval(REFRESH_MS)
-        self._refresh_timer.timeout.connect(self.refresh_now)
         self._build()
         self._connect()
         self._apply_settings()
@@ -117,6 +97,7 @@ class TrainTab(QWidget):
     def _connect(self) -> None:
         session, workbench = self._session, self._workbench
         self.list.toggled.connect(self._on_toggled)
+        self.list.remove_wanted.connect(self._on_remove)
         self.choices.changed.connect(self._on_choice)
         self.advanced.changed.connect(self.refresh)
         self.primary.clicked.connect(lambda _=False: self._workbench.run(self.press))
@@ -125,14 +106,13 @@ class TrainTab(QWidget):
         self.predictions.helper.ready.connect(self._on_helper)
         workbench.register("train", self.press)
         session.project_changed.connect(self._on_project)
-        for signal in (
+        self.follow(
             session.pairs_changed,
             session.atoms_changed,
             session.regions_changed,
             session.elements_changed,
             session.model_changed,
-        ):
-            signal.connect(self.refresh)
+        )
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self._say_it_goes_on)
@@ -147,16 +127,8 @@ class TrainTab(QWidget):
         """Let go of the session; a training goes on without us."""
         self.monitor.let_go()
         self.background.stop()
-        session = self._session
-        session.project_changed.disconnect(self._on_project, missing_ok=True)
-        for signal in (
-            session.pairs_changed,
-            session.atoms_changed,
-            session.regions_changed,
-            session.elements_changed,
-            session.model_changed,
-        ):
-            signal.disconnect(self.refresh, missing_ok=True)
+        self.unfollow()
+        self._session.project_changed.disconnect(self._on_project, missing_ok=True)
 
     def _say_it_goes_on(self) -> None:
         """Say that a training goes on without its project being open.
@@ -200,14 +172,15 @@ class TrainTab(QWidget):
             Continue from the last model where there is a fitting one; by default as chosen.
         """
         project = self._session.project
-        lacking = self.lacking()
-        if lacking or project is None:
-            self._workbench.say(lacking)
+        needed = lacking(project)
+        if needed or project is None:
+            self._workbench.say(needed)
             self._workbench.show_tab("train")
             return False
-        settings = self._settings(project, warm)
+        settings = self.plan.settings(project, warm)
         pairs = project.training_pairs()
-        settings = settings.model_copy(update={"preview": self._preview_name(project, pairs)})
+        here = (self._session.source_id, self._session.frame_index)
+        settings = settings.model_copy(update={"preview": preview_name(project, pairs, here)})
         self._remember(project)
         run_dir = project.new_run_dir()
         self._preparing = True
@@ -246,72 +219,6 @@ class TrainTab(QWidget):
         shutil.rmtree(run_dir, ignore_errors=True)
         self._workbench.say_error(sentence, details)
         self._show_buttons()
-
-    def lacking(self) -> str:
-        """Say what a training needs before it can start; empty when it can."""
-        project = self._session.project
-        if project is None or not project.frames_with_labels():
-            return NOTHING_LABELLED
-        places = project.frames_with_labels()
-        complete = [p for p in places if _complete_regions(project, p)]
-        if not complete:
-            return NO_REGION
-        chosen = {(p.source_id, p.frame) for p in project.pairs}
-        if not chosen & set(complete):
-            return NOTHING_CHOSEN
-        if not any(
-            region.contains(project.atoms(*place)[["x_px", "y_px"]].to_numpy()).any()
-            for place in complete
-            if place in chosen
-            for region in _complete_regions(project, place)
-        ):
-            return (
-                "The complete regions of the chosen frames hold no atoms: label those inside, or "
-                "draw the region where the labels are (R)."
-            )
-        return ""
-
-    def _settings(self, project: Project, warm: bool | None) -> RunSettings:
-        fields: dict[str, Any] = self.advanced.run_form.values()
-        weights = self.advanced.loss_form.values()
-        if weights:
-            fields["recipe"] = {"weights": weights}
-        init = self.advanced.init
-        if warm is not None:
-            init = self._warm_start(project) if warm else "scratch"
-        if self._goes_on(project, init) and not any(name in fields for name in BUDGET):
-            fields.update(half_budget(PRESETS[self.choices.preset_name]))
-        return RunSettings(
-            preset=self.choices.preset_name,
-            device=self.choices.device_name,
-            init=init or "scratch",
-            **fields,
-        )
-
-    def _goes_on(self, project: Project, init: str) -> bool:
-        """Whether a training goes on from a model that has learned from this project before."""
-        return init not in ("", "scratch") and init == self._warm_start(project)
-
-    def _preview_name(self, project: Project, pairs: list[Any]) -> str:
-        """Return the name of the pair on the screen, whose map is drawn while training."""
-        here = (self._session.source_id, self._session.frame_index)
-        places = [(p.source_id, p.frame) for p in project.pairs]
-        names = dict(zip([p for p in places if _complete_regions(project, p)], pairs, strict=True))
-        return names[here].name if here in names else ""
-
-    def _warm_start(self, project: Project) -> str:
-        """Return the model in use, or the newest run's, if it fits the preset; else nothing."""
-        kind = PRESETS[self.choices.preset_name].network.kind
-        runs = [r.path for r in reversed(folders(project.runs())) if r.best_model is not None]
-        model = self._session.model
-        for path in [*([model] if model is not None else []), *runs]:
-            try:
-                card = read_card(path)
-            except UserError:
-                continue
-            if card.network.kind == kind:
-                return str(path)
-        return ""
 
     def _remember(self, project: Project) -> None:
         settings = Settings.load()
@@ -391,41 +298,30 @@ class TrainTab(QWidget):
 
     # ------------------------------------------------------------------ showing
 
-    def refresh(self, *_: object) -> None:
-        """Show what the session holds, soon, and only while someone looks."""
-        self._stale = True
-        if self.isVisible():
-            self._refresh_timer.start()
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Catch up with what happened while another tab was shown."""
-        super().showEvent(event)
-        if self._stale:
-            self.refresh_now()
-
     def refresh_now(self) -> None:
         """Show what the session holds now."""
-        self._stale = False
-        self._refresh_timer.stop()
+        super().refresh_now()
         project = self._session.project
-        self.list.show_project(project)
+        self.list.show_rows(training_rows(project) if project is not None else [])
         self.list.setVisible(self.list.count() > 0)
         self.summary.setText(set_words(project) if project is not None else "")
-        lacking = self.lacking()
-        self.teach.setText(lacking)
-        self.teach.setVisible(bool(lacking))
-        start = self._warm_start(project) if project is not None else ""
+        needed = lacking(project)
+        self.teach.setText(needed)
+        self.teach.setVisible(bool(needed))
+        start = self.plan.warm_start(project) if project is not None else ""
         self.advanced.offer(start, f"the last model ({Path(start).name})" if start else "")
         self._show_estimate()
         self._show_buttons()
 
-    def _on_toggled(self, place: Place, ticked: bool) -> None:
-        def deed() -> None:
-            project = self._session.ensure_project()
-            (project.add_pair if ticked else project.remove_pair)(*place)
-
-        self._workbench.run(deed)
+    def _on_toggled(self, key: Any, ticked: bool) -> None:
+        self._workbench.run(lambda: set_pairs(self._session.ensure_project(), key, chosen=ticked))
         self.refresh()
+
+    def _on_remove(self, source_id: str) -> None:
+        """Take all simulated pairs of a row away, labels and all, as one edit."""
+        project = self._session.ensure_project()
+        self._workbench.run(lambda: project.apply(removing(project, source_id)))
+        self._workbench.say("The simulated pairs are removed; Ctrl+Z brings them back.")
 
     def _on_choice(self) -> None:
         self.predictions.device = self.choices.device_name
@@ -442,27 +338,12 @@ class TrainTab(QWidget):
         self.estimate.setVisible(not self.training and not self.teach.text())
         if project is None or self.teach.text():
             return
-        try:
-            settings = self._settings(project, None)
-            preset = settings.chosen_preset()
-        except UserError as error:
-            self.estimate.setText(str(error))
-            return
-        goes_on = self._goes_on(project, settings.init)
-        usual = (half_budget if goes_on else budget)(PRESETS[preset.name])
-        self.advanced.run_form.set_defaults({**RunSettings().model_dump(), **usual})
-        self.advanced.loss_form.set_defaults(PRESETS[preset.name].recipe.weights.model_dump())
         info = self.predictions.helper.info
-        device = self.choices.device_name
-        if device == "auto":
-            device = info.device if info is not None else "cpu"
-        measured = measured_step_s(folders(project.runs()), preset.name)
-        step_s = measured or usual_step_s(preset.name, device)
-        first, whole = estimate(preset, step_s, _labelled_px(project))
-        halved = goes_on and not any(n in self.advanced.run_form.values() for n in BUDGET)
-        self.estimate.setText(
-            estimate_sentence(first, whole, measured=measured is not None, halved=halved)
-        )
+        try:
+            words = self.plan.estimate(project, info.device if info is not None else "cpu")
+        except UserError as error:
+            words = str(error)
+        self.estimate.setText(words)
 
     def _show_buttons(self) -> None:
         if self.monitor.running:
@@ -496,43 +377,6 @@ class TrainTab(QWidget):
         file = self._run_file
         if file is None or file.run_id != run.path.name:
             file = self._run_file = run.run_file
-        self.progress.show_events(run, "px" if file.pixel_size_pm is None else "pm")
-        preview = run.last(Preview)
-        self.progress.show_preview(
-            run.preview,
-            preview if isinstance(preview, Preview) else None,
-            {e.name: e for e in file.elements},
-        )
-        self.progress.bar.setVisible(self.monitor.running)
-        if self.monitor.running:
-            self._show_progress(run)
-            note = run.last(Note)
-            if isinstance(note, Note):
-                self.progress.result.setText(note.message)
+        elements = self._session.project.elements if self._session.project is not None else ()
+        self.progress.show_run(run, file, elements, running=self.monitor.running)
         self._show_buttons()
-
-    def _show_progress(self, run: RunFolder) -> None:
-        step, started = run.last(Step), run.last(Started)
-        if not isinstance(step, Step) or (
-            isinstance(started, Started) and started.time > step.time
-        ):
-            text = "Starting …" if not isinstance(started, Started) else "Warming up …"
-            self.progress.show_progress(0.0, text)
-            return
-        left = run.remaining_s()
-        text = f"{step.progress:.0%}" + (f", {rounded(left)} left" if left is not None else "")
-        self.progress.show_progress(step.progress, text)
-
-
-def _complete_regions(project: Project, place: Place) -> list[Any]:
-    return [r for r in project.regions(*place) if r.kind == "complete"]
-
-
-def _labelled_px(project: Project) -> float:
-    """Area in px² of the complete regions of the training set."""
-    total = 0.0
-    for pair in project.pairs:
-        regions = project.regions(pair.source_id, pair.frame)
-        shape = project.record(pair.source_id).shape
-        total += float(learn_mask(regions, shape).sum())
-    return total

@@ -111,18 +111,18 @@ def rounded(seconds: float) -> str:
     return f"{round(seconds / 3600)} h"
 
 
-def frame_words(project: Project, source_id: str, frame: int) -> str:
-    """Say what a frame brings: ``STO_PTO_0042 · 412 atoms · 2 regions``."""
+def frame_words(project: Project, source_id: str, frame: int) -> tuple[str, str]:
+    """Say what a frame brings: its name, and ``" · 412 atoms · 2 regions"``."""
     record = project.record(source_id)
     where = f", frame {frame + 1}" if record.n_frames > 1 else ""
     atoms = project.count_atoms(source_id, frame)
     complete = [r for r in project.regions(source_id, frame) if r.kind == "complete"]
     held = sum(r.held_out for r in complete)
-    parts = [record.name + where, f"{atoms:,} atom{'s' * (atoms != 1)}"]
+    parts = ["", f"{atoms:,} atom{'s' * (atoms != 1)}"]
     parts.append(f"{len(complete)} region{'s' * (len(complete) != 1)}")
     if held:
         parts.append(f"{held} held out")
-    return " · ".join(parts)
+    return record.name + where, " · ".join(parts)
 
 
 def set_words(project: Project) -> str:

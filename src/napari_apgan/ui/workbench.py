@@ -62,6 +62,8 @@ class Workbench(QWidget):
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setDrawBase(False)
         self.projects = ProjectMenu(self, self.header.menu)
+        #: Made when pairs are simulated for the first time.
+        self.simulator: Any = None
         self._keys_sheet: QDialog | None = None
         self._retired = False
         layout = QVBoxLayout(self)
@@ -322,4 +324,6 @@ class Workbench(QWidget):
         for tab in (self.train_tab, self.review_tab):
             tab.close_down()
         self.train_tab.predictions.close()
+        if self.simulator is not None:
+            self.simulator.close()
         self.desk.close(remove_layers=remove_layers)

@@ -1,0 +1,150 @@
+"""The forms of a simulation: structure, microscope, noise and frame, made from their models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QLabel,
+    QStackedWidget,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_apgan.errors import UserError
+from napari_apgan.simulate.degradation.settings import DegradationSettings
+from napari_apgan.simulate.imaging.settings import ImagingSettings
+from napari_apgan.simulate.scene import ViewSettings
+from napari_apgan.simulate.settings import SimulationSettings
+from napari_apgan.simulate.structures import STRUCTURES
+
+from .model_form import ModelForm, complaint
+from .model_notes import words_of
+from .widgets import heading, row, scrolled
+
+#: Fields of a form that are seen before "More".
+_SHOWN = 6
+_EMPTY = "Empty: the usual value."
+_FRAME_FIELDS = {
+    "pixel_size_pm": "Pixel size (pm)",
+    "shape": "Rows x columns (px)",
+    "variety": "Variety (0 to 1)",
+}
+
+
+class SimulationForms(QWidget):
+    """Four short forms, one behind each tab, that together make `SimulationSettings`."""
+
+    #: Something was changed by hand.
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kind = QComboBox()
+        self.kind.setToolTip("What lies under the beam")
+        for kind in STRUCTURES:
+            self.kind.addItem(words_of(kind), kind)
+        self._structures: dict[str, ModelForm] = {}
+        self._stack = QStackedWidget()
+        self.imaging = self._form(ImagingSettings)
+        self.degradation = self._form(DegradationSettings)
+        self.frame = self._form(SimulationSettings, _FRAME_FIELDS)
+        self.view = self._form(ViewSettings)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
+        line = row(QLabel("Kind"), self.kind)
+        line.setStretch(1, 1)
+        structure = _page(line, self._stack)
+        for title, page in (
+            ("Structure", structure),
+            ("Microscope", _page(self.imaging)),
+            ("Noise, scan", _page(self.degradation)),
+            ("Frame", _page(self.frame, heading("How it lies there"), self.view)),
+        ):
+            self.tabs.addTab(scrolled(page), title)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.tabs)
+        self._show_kind()
+        self.kind.currentIndexChanged.connect(self._on_kind)
+
+    def _form(self, model: Any, fields: dict[str, str] | None = None) -> ModelForm:
+        form = ModelForm(model, fields, shown=_SHOWN, empty_words=_EMPTY)
+        form.changed.connect(self.changed)
+        form.typed.connect(self.changed)
+        return form
+
+    @property
+    def structure(self) -> ModelForm:
+        """The form of the chosen kind of structure."""
+        kind = str(self.kind.currentData())
+        if kind not in self._structures:
+            self._structures[kind] = self._form(STRUCTURES[kind])
+            self._stack.addWidget(self._structures[kind])
+        return self._structures[kind]
+
+    def _show_kind(self) -> None:
+        form = self.structure
+        self._stack.setCurrentWidget(form)
+        # The stack is as high as the form that is seen, not as the longest one.
+        self._stack.setFixedHeight(form.sizeHint().height())
+
+    def _on_kind(self) -> None:
+        self._show_kind()
+        self.changed.emit()
+
+    def show_settings(self, settings: SimulationSettings) -> None:
+        """Fill all forms; nothing is told of it."""
+        self.blockSignals(True)
+        self.kind.setCurrentIndex(self.kind.findData(settings.structure.kind))
+        self.structure.show_values(settings.structure)
+        self._show_kind()
+        self.imaging.show_values(settings.imaging)
+        self.degradation.show_values(settings.degradation)
+        self.view.show_values(settings.view)
+        self.frame.show_values(settings)
+        self.blockSignals(False)
+
+    def settings(self) -> SimulationSettings:
+        """Return what the forms say.
+
+        Raises
+        ------
+        UserError
+            When a value does not fit its field, or two do not fit each other.
+        """
+        given: dict[str, Any] = {
+            **self.frame.raw(),
+            "structure": {**self.structure.raw(), "kind": self.kind.currentData()},
+            "imaging": self.imaging.raw(),
+            "degradation": self.degradation.raw(),
+            "view": self.view.raw(),
+        }
+        try:
+            return SimulationSettings.model_validate(given)
+        except ValidationError as error:
+            raise UserError(complaint(error, given)) from error
+
+    def set_multislice(self, *, there: bool) -> None:
+        """Offer the multislice engine, or say why it is not there."""
+        reason = "" if there else "Needs abTEM: pip install napari-apgan[simulate]"
+        self.imaging.disable_choice("engine", "abtem", reason)
+
+
+def _page(*parts: Any) -> QWidget:
+    page = QWidget()
+    layout = QVBoxLayout(page)
+    layout.setContentsMargins(4, 6, 8, 4)
+    layout.setSpacing(6)
+    for part in parts:
+        if isinstance(part, QWidget):
+            layout.addWidget(part)
+        else:
+            layout.addLayout(part)
+    layout.addStretch(1)
+    return page

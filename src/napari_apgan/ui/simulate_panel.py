@@ -1,0 +1,291 @@
+"""Simulate: from a structure to training pairs with exact atoms, seen before they are made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QGuiApplication, QShowEvent
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QSpinBox,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_apgan.elements import pick_color
+from napari_apgan.errors import UserError
+from napari_apgan.io import read_atoms
+from napari_apgan.maps import default_radius_px
+from napari_apgan.project import Session
+from napari_apgan.settings import Settings
+from napari_apgan.simulate.examples import DESCRIPTIONS, EXAMPLES
+from napari_apgan.simulate.protocol import Matched, Previewed
+from napari_apgan.simulate.settings import SimulationSettings
+
+from .simulate_forms import SimulationForms
+from .simulate_picture import FramePicture, middle, side_by_side
+from .simulate_words import command_of, preview_words
+from .simulator import Simulator, simulator_of
+from .widgets import BAD, heading, hint, primary_button, row, text_button
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+_PAIRS = 60
+_FIRST = "graphene"
+
+
+class SimulatePanel(QWidget):
+    """Forms above, a frame as it will look beside them, and the button that makes pairs.
+
+    Parameters
+    ----------
+    session : Session
+    workbench : Workbench
+    """
+
+    left = Signal()
+
+    def __init__(self, session: Session, workbench: Workbench) -> None:
+        super().__init__()
+        self._session, self._workbench = session, workbench
+        self.simulator: Simulator = simulator_of(session, workbench)
+        self.back = text_button("‹ Label", self.left.emit, "Back to labelling")
+        self.match_button = text_button(
+            "Match my image", self.match, "Estimate the settings from the image on the screen"
+        )
+        self.copy_button = text_button(
+            "Copy as command", self.copy_command, "The same as an apgan command, for a terminal"
+        )
+        self.example = QComboBox()
+        self.example.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        for name in EXAMPLES:
+            self.example.addItem(name, name)
+            at = self.example.count() - 1
+            self.example.setItemData(at, DESCRIPTIONS[name], Qt.ItemDataRole.ToolTipRole)
+        self.mine = FramePicture("")
+        self.mine.setToolTip("The middle of your image, at the same scale")
+        self.picture = FramePicture("The first frame appears here in a moment.")
+        self.picture.setToolTip("The frame that the forms describe, with its atoms")
+        self.pictures = side_by_side(self.mine, self.picture)
+        self.mine.hide()
+        self.rings = QCheckBox("Atoms")
+        self.rings.setChecked(True)
+        self.another = QToolButton()
+        self.another.setText("Another")
+        self.another.setToolTip("Another frame of the same settings")
+        self.said = hint()
+        self.forms = SimulationForms()
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(True)
+        self.cancel_button = QPushButton("Cancel")
+        self.count = QSpinBox()
+        self.count.setRange(1, 2000)
+        self.count.setValue(_PAIRS)
+        self.count.setSuffix(" pairs")
+        self.primary = primary_button("", "Simulate them and put them into the training set")
+        self._number = 0
+        self._said_by_hand = False
+        self._matched: Matched | None = None
+        self._build()
+        self._connect()
+        self.forms.show_settings(EXAMPLES.get(_FIRST, next(iter(EXAMPLES.values()))))
+        self._show_busy()
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 0)
+        layout.setSpacing(5)
+        layout.addLayout(row(self.back, heading("Simulate"), 1, self.match_button))
+        line = row(hint("Example"), self.example, self.another, self.rings)
+        line.setStretch(1, 1)
+        layout.addLayout(line)
+        layout.addWidget(self.pictures)
+        layout.addWidget(self.said)
+        layout.addWidget(self.forms, 1)
+        working = row(self.bar, self.cancel_button)
+        working.setStretch(0, 1)
+        layout.addLayout(working)
+        layout.addLayout(row(self.count, self.copy_button))
+        layout.addWidget(self.primary)
+
+    def _connect(self) -> None:
+        simulator = self.simulator
+        self.example.activated.connect(self._on_example)
+        self.forms.changed.connect(self._on_changed)
+        self.forms.kind.currentIndexChanged.connect(self._on_kind)
+        self.rings.toggled.connect(self._on_rings)
+        self.another.clicked.connect(self._on_another)
+        self.count.valueChanged.connect(lambda _: self._show_busy())
+        self.cancel_button.clicked.connect(lambda _=False: simulator.cancel())
+        self.primary.clicked.connect(lambda _=False: self._workbench.run(self.make))
+        simulator.ready.connect(lambda there: self.forms.set_multislice(there=there))
+        simulator.previewed.connect(self._on_previewed)
+        simulator.matched.connect(self._on_matched)
+        simulator.progressed.connect(self._on_progress)
+        simulator.ended.connect(self._on_ended)
+        simulator.failed.connect(self._on_failed)
+        simulator.busy_changed.connect(lambda _on: self._show_busy())
+
+    # ------------------------------------------------------------------ following the forms
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Start the helper and show the first frame."""
+        super().showEvent(event)
+        self.simulator.helper.start()
+        self._show_busy()
+        if self.picture.text():
+            self._ask()
+
+    def _on_example(self) -> None:
+        self._number = 0
+        self._said_by_hand = True
+        self.forms.show_settings(EXAMPLES[str(self.example.currentData())])
+        self._forget_match()
+        self._on_changed()
+
+    def _on_kind(self) -> None:
+        self._said_by_hand = True
+
+    def _on_another(self) -> None:
+        self._number += 1
+        self._ask()
+
+    def _on_rings(self, shown: bool) -> None:
+        self.picture.show_rings(shown)
+
+    def _on_changed(self) -> None:
+        self._ask()
+
+    def _ask(self) -> None:
+        settings = self._settings_or_sentence()
+        if settings is not None:
+            self.simulator.preview(settings, 0, self._number)
+
+    def _settings_or_sentence(self) -> SimulationSettings | None:
+        try:
+            settings = self.forms.settings()
+        except UserError as error:
+            self._say(str(error), wrong=True)
+            return None
+        self._say("")
+        return settings
+
+    # ------------------------------------------------------------------ acts
+
+    def make(self) -> None:
+        """Make pairs with what the forms say."""
+        if self.simulator.making:
+            return
+        settings = self._settings_or_sentence()
+        if settings is not None:
+            self.simulator.make(settings, self.count.value())
+
+    def match(self) -> None:
+        """Fill the forms with settings that make frames look like the image on the screen."""
+        if self._workbench.image_layer is None:
+            self._say("Open an image first, then its settings can be estimated.", wrong=True)
+            return
+        known = self._settings_or_sentence() if self._said_by_hand else None
+        self._said_by_hand = known is not None
+        try:
+            self.simulator.match(known)
+        except UserError as error:
+            self._say(str(error), wrong=True)
+
+    def copy_command(self) -> None:
+        """Put the command that makes the same pairs on the clipboard."""
+        settings = self._settings_or_sentence()
+        if settings is None:
+            return
+        try:
+            folder = self._session.ensure_project().path / "simulated"
+            command = command_of(settings, self.count.value(), 0, folder)
+        except OSError as error:
+            self._say(f"The settings could not be written ({error}).", wrong=True)
+            return
+        QGuiApplication.clipboard().setText(command)
+        self._workbench.say(f"Copied: {command}")
+
+    # ------------------------------------------------------------------ showing
+
+    def _on_previewed(self, reply: Previewed) -> None:
+        self._draw(reply)
+        if self._matched is None:
+            self._say(preview_words(reply))
+
+    def _draw(self, reply: Previewed) -> None:
+        image = np.load(reply.image, allow_pickle=False)
+        atoms = read_atoms(reply.atoms)
+        colors = self._colors(reply.elements)
+        radius = default_radius_px(atoms) if len(atoms) > 1 else 3.0
+        self.picture.show_frame(image, atoms, colors, radius)
+        self._show_mine(image.shape, reply.pixel_size_pm)
+
+    def _colors(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Return the colours that elements have in the project, or would have."""
+        project = self._session.project
+        known = {e.name: e.color for e in project.elements} if project is not None else {}
+        palette = Settings.load().palette
+        for name in names:
+            if name not in known:
+                known[name] = pick_color(name, list(known.values()), palette)
+        return known
+
+    def _show_mine(self, shape: tuple[int, ...], pixel_size_pm: float) -> None:
+        """Show the user's image beside the simulated one, as much of it and as large."""
+        frame = self._workbench.desk.frame() if self._matched is not None else None
+        self.mine.setVisible(frame is not None)
+        if frame is not None:
+            zoom = pixel_size_pm / (frame.calibration.x_pm or pixel_size_pm)
+            wanted = (max(8, round(shape[0] * zoom)), max(8, round(shape[1] * zoom)))
+            image = np.where(frame.valid, frame.data, np.nan)
+            self.mine.show_frame(middle(image, wanted))
+        self.pictures.lay_out()
+
+    def _forget_match(self) -> None:
+        self._matched = None
+        self.mine.hide()
+        self.pictures.lay_out()
+
+    def _on_matched(self, reply: Matched) -> None:
+        self._matched = reply
+        self.forms.show_settings(reply.settings)
+        self._draw(reply.preview)
+        sentences = [str(s) for s in reply.match.get("sentences", ())]
+        similarity = reply.match.get("similarity")
+        lead = f"Similarity {similarity:.2f} of 1. " if isinstance(similarity, float) else ""
+        self._say(lead + " ".join(sentences))
+
+    def _on_progress(self, done: int, total: int, text: str) -> None:
+        self.bar.setRange(0, max(total, 0))
+        self.bar.setValue(done)
+        self.bar.setFormat(text)
+
+    def _on_ended(self, _sentence: str) -> None:
+        self._show_busy()
+
+    def _on_failed(self, sentence: str, details: str) -> None:
+        self._say(sentence, wrong=True)
+        if details:  # a fault of the program, not of what was typed: it can be reported
+            self._workbench.say_error(sentence, details)
+
+    def _show_busy(self) -> None:
+        simulator, n = self.simulator, self.count.value()
+        busy = simulator.making or simulator.matching
+        self.bar.setVisible(busy)
+        self.cancel_button.setVisible(busy)
+        self.primary.setEnabled(not busy)
+        self.primary.setText("Making …" if simulator.making else f"Make {n} pair{'s' * (n != 1)}")
+        self.match_button.setEnabled(not busy)
+
+    def _say(self, sentence: str, *, wrong: bool = False) -> None:
+        self.said.setText(sentence)
+        self.said.setStyleSheet(f"color: {BAD if wrong else '#9AA3AD'};")

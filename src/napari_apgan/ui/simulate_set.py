@@ -1,0 +1,176 @@
+"""Simulated pairs in a project: one image series a batch, which comes and goes as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_apgan.errors import UserError
+from napari_apgan.frames import Source
+from napari_apgan.io import Pair
+from napari_apgan.project import (
+    AddAtoms,
+    Batch,
+    Edit,
+    PairEntry,
+    Project,
+    RemoveAtoms,
+    SetPairs,
+    SetRegions,
+    compose,
+)
+
+Place = tuple[str, int]
+
+#: What a simulated source remembers of itself; the first is also what the split and the exported
+#: pairs read, so that each of its frames counts as an independent one.
+_ORIGIN, _KIND, _SETTINGS, _SEED = "pair origin", "simulated", "simulation settings", "seed"
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """One batch of simulated pairs in a project.
+
+    Parameters
+    ----------
+    source_id : str
+    kind : str
+        What was simulated: ``graphene``.
+    frames : tuple of int
+        Those with labels.
+    atoms : int
+    settings : str
+        The simulation's settings as JSON.
+    """
+
+    source_id: str
+    kind: str
+    frames: tuple[int, ...]
+    atoms: int
+    settings: str
+
+    @property
+    def places(self) -> list[Place]:
+        """(Source id, frame) of each pair."""
+        return [(self.source_id, frame) for frame in self.frames]
+
+    @property
+    def words(self) -> str:
+        """Say what it is: ``60 simulated pairs · graphene``."""
+        n = len(self.frames)
+        return f"{n} simulated pair{'s' * (n != 1)} · {self.kind}"
+
+
+def simulated_in(project: Project) -> list[Simulated]:
+    """Return the batches of simulated pairs that a project holds, oldest first."""
+    found = []
+    for record in project.sources:
+        kind = record.metadata.get(_KIND, "")
+        places = project.frames_with_labels(record.id) if kind else []
+        if places:
+            frames = tuple(frame for _, frame in places)
+            atoms = sum(project.count_atoms(*place) for place in places)
+            settings = record.metadata.get(_SETTINGS, "")
+            found.append(Simulated(record.id, kind, frames, atoms, settings))
+    return found
+
+
+def series_of(pairs: Sequence[Pair], kind: str, settings: str, seed: int) -> Source:
+    """Make one series of simulated pairs; missing pixels are NaN in it.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        All of one shape and pixel size.
+    kind : str
+        What was simulated.
+    settings : str
+        The simulation's settings as JSON: with the seed, all that is needed to make it again.
+    seed : int
+    """
+    stack = np.stack([np.where(p.frame.valid, p.frame.data, np.float32(np.nan)) for p in pairs])
+    return Source(
+        name=f"simulated {kind} {seed}",
+        stack=stack.astype(np.float32),
+        calibration=pairs[0].frame.calibration,
+        metadata={_ORIGIN: "simulated", _KIND: kind, _SETTINGS: settings, _SEED: str(seed)},
+        missing="nan",
+    )
+
+
+def add_simulated(
+    project: Project, pairs: Sequence[Pair], kind: str, settings: str, seed: int
+) -> Simulated:
+    """Add simulated pairs to a project and its training set, as one edit.
+
+    Raises
+    ------
+    UserError
+        When these very pairs are there already, or the project cannot be written.
+    """
+    source_id = project.add_source(series_of(pairs, kind, settings, seed))
+    if project.frames_with_labels(source_id):
+        raise UserError(
+            "These very pairs are in the project already: choose another seed for new ones."
+        )
+    project.apply(_adding(project, pairs, source_id))
+    return next(group for group in simulated_in(project) if group.source_id == source_id)
+
+
+def _adding(project: Project, pairs: Sequence[Pair], source_id: str) -> Batch:
+    record = project.record(source_id)
+    tables = [compose.tidy_elements(pair.atoms) for pair in pairs]
+    names = list(dict.fromkeys(e for table in tables for e in table["element"].tolist()))
+    more = compose.with_elements(project, names)
+    edits: list[Edit] = [more] if more else []
+    next_id, next_region = record.next_id, record.next_region_id
+    for frame, (pair, table) in enumerate(zip(pairs, tables, strict=True)):
+        if len(table):
+            numbered = table.assign(id=next_id + np.arange(len(table)), frame=frame)
+            edits.append(AddAtoms.of(source_id, frame, numbered))
+            next_id += len(table)
+        regions = tuple(
+            region.model_copy(update={"id": next_region + n})
+            for n, region in enumerate(pair.regions)
+        )
+        next_region += len(regions)
+        edits.append(SetRegions(source_id=source_id, frame=frame, before=(), after=regions))
+    new = [
+        PairEntry(source_id=source_id, frame=frame, round=project.next_round)
+        for frame in range(len(pairs))
+    ]
+    edits.append(_pairs_edit(project, [*project.pairs, *new]))
+    return Batch(name=f"add {_count(len(pairs))}", edits=tuple(edits))
+
+
+def removing(project: Project, source_id: str) -> Batch:
+    """Make the one edit that takes a batch of simulated pairs out of a project."""
+    edits: list[Edit] = []
+    places = project.frames_with_labels(source_id)
+    for _, frame in places:
+        atoms, regions = project.atoms(source_id, frame), project.regions(source_id, frame)
+        if len(atoms):
+            edits.append(RemoveAtoms.of(source_id, frame, atoms))
+        if regions:
+            edits.append(
+                SetRegions(source_id=source_id, frame=frame, before=tuple(regions), after=())
+            )
+    edits.append(_pairs_edit(project, [p for p in project.pairs if p.source_id != source_id]))
+    return Batch(name=f"remove {_count(len(places))}", edits=tuple(edits))
+
+
+def _pairs_edit(project: Project, entries: Sequence[PairEntry]) -> SetPairs:
+    after = tuple(sorted(entries, key=lambda p: (p.source_id, p.frame)))
+    return SetPairs(before=tuple(project.pairs), after=after)
+
+
+def _count(n: int) -> str:
+    return f"{n} simulated pair{'s' * (n != 1)}"
+
+
+def free_seed(project: Project) -> int:
+    """Return a seed that no simulated pairs of a project have, so that new ones are new."""
+    seeds = (int(r.metadata[_SEED]) for r in project.sources if r.metadata.get(_SEED))
+    return max(seeds, default=-1) + 1
