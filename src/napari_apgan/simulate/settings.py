@@ -98,7 +98,8 @@ def fault(error: ValidationError) -> str:
     """Say in one sentence what is wrong with settings."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where + ': ' if where else ''}{first['msg']}."
+    reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"{where + ': ' if where else ''}{reason}."
 
 
 def changed(settings: SimulationSettings, changes: dict[str, Any]) -> SimulationSettings:
