@@ -26,9 +26,10 @@ from .lattice2d import (
 EDGE_PM = math.sqrt(CC_PM**2 - ((LATTICE_PM - CC_PM) / 2) ** 2)
 #: Rows of atoms in a zigzag chain lie CC/2 apart, chains repeat every 3/2 CC.
 CHAIN_PM, CHAINS_PM = CC_PM / 2, 1.5 * CC_PM
-#: Bond of a foreign atom to carbon, projected (pm): graphitic N 141; B 149 (Panchakarla et al.,
-#: Adv. Mater. 21 (2009) 4726); Si as far as the sheet lets it.
-DOPANT_PM: dict[str, float] = {"N": 141.0, "B": 149.0, "Si": 165.0}
+#: Length (pm) that a foreign atom asks of its bonds to carbon in projection. The sheet gives way by
+#: about two thirds: N ends at 141 to 142 and B at 148 to 149, as in density functional theory
+#: (Panchakarla et al., Adv. Mater. 21 (2009) 4726); Si would have more than the sheet lets it.
+DOPANT_PM: dict[str, float] = {"N": 141.0, "B": 151.5, "Si": 165.0}
 #: Si with three neighbours stands above the sheet, so that its bonds are this long in space (pm)
 #: (Zhou et al., Phys. Rev. Lett. 109 (2012) 206803; Ramasse et al., Nano Lett. 13 (2013) 4989).
 SILICON_BOND_PM = 175.0
