@@ -97,7 +97,8 @@ def test_any_settings_make_a_sound_sheet(graphene, seed):
     assert cKDTree(specimen.xyz_pm[sheet]).query_pairs(115.0) == set()
     assert set(specimen.number.tolist()) <= {6, {"N": 7, "B": 5, "Si": 14}[graphene.dopant]}
     assert set(specimen.sublattice.tolist()) <= {"A", "B", ""}
-    assert np.hypot(*specimen.site_pm.T).max() < reach + 250
+    # Ripples carry sites in, or out where the origin lies on a slope.
+    assert np.hypot(*specimen.site_pm.T).max() <= reach * (1.1 if graphene.ripple_pm else 1) + 1e-6
     if graphene.thermal_pm is not None:
         assert np.all(specimen.thermal_pm == graphene.thermal_pm)
 
@@ -266,11 +267,15 @@ def test_vacancies_are_listed_where_atoms_are_missing():
 
 def test_a_lone_vacancy_closes_a_pentagon_beside_a_ring_of_nine():
     specimen = build(5, vacancy_percent=0.6)
-    rings = count_rings(specimen, 3000, longest=215.0)
-    assert rings[9] == rings[5] >= 2
-    lengths = lengths_of(specimen, 3000, longest=215.0)
+    rings = rings_of(specimen.site_pm, 3300, longest=215.0)
+    nines = np.array([m for n, m in rings if n == 9])
+    pentagons = np.array([m for n, m in rings if n == 5])
+    assert len(nines) >= 3
+    inner = nines[np.hypot(*nines.T) < 2900]
+    assert cKDTree(pentagons).query(inner)[0] == pytest.approx(280, abs=40)
+    assert cKDTree(specimen.vacancy_pm).query(inner)[0].max() < 80
+    lengths = lengths_of(specimen, 2900, longest=215.0)
     weak = lengths[lengths > 170]
-    assert len(weak) == rings[5]
     assert weak == pytest.approx(202, abs=5)
     assert lengths[lengths < 170].min() > 130
 

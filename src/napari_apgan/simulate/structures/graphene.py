@@ -28,6 +28,9 @@ from .graphene_defects import (
 from .lattice2d import Bools, Network, honeycomb, keep_atoms, relax, steady, sublattice_phase
 from .ripples import draw_ripples
 
+#: Built and relaxed beyond the disc and then cut off (pm): a free rim relaxes as no inside does.
+RIM_PM = 400.0
+
 
 class GrapheneSettings(BaseStructure):
     """A sheet of graphene, C-C 142 pm.
@@ -157,19 +160,21 @@ class _Sheet:
 
 
 def _draw_sheet(settings: GrapheneSettings, rng: np.random.Generator, reach_pm: float) -> _Sheet:
-    network, strained = _draw_lines(settings, rng, reach_pm)
+    network, strained = _draw_lines(settings, rng, reach_pm + RIM_PM)
     if settings.holes:
         radius = 1e3 * settings.hole_radius_nm
         view = view_reach_pm(reach_pm)
         outside = outside_holes(network.xy_pm, settings.holes, radius, view, rng)
         network = keep_atoms(network, steady(network, outside))
-    if not len(network):
-        raise UserError("The holes leave nothing of the graphene; make them fewer or smaller.")
     foreign = draw_dopants(network, settings.dopant_percent / 100, rng)
     if foreign.any():
         network = set_bonds(network, foreign, settings.dopant)
     if strained or foreign.any():
         network = relax(network)
+    inside = steady(network, np.hypot(*network.xy_pm.T) <= reach_pm)
+    if not inside.any():
+        raise UserError("The holes leave nothing of the graphene; make them fewer or smaller.")
+    network, foreign = keep_atoms(network, inside), foreign[inside]
     phase = sublattice_phase(network).real
     silicon = foreign if settings.dopant == "Si" else np.zeros_like(foreign)
     lift = silicon_height(network, silicon)
