@@ -1,22 +1,26 @@
 """Fast HRTEM: a phase object under a partially coherent lens.
 
-The specimen shifts the phase of the wave by σ times its projected potential, averaged over thermal
-motion. That holds for graphene and other monolayers, also rippled ones, and for films of light
-elements up to about 5 nm; thicker or heavier specimens spread the wave inside themselves and need
-the engine ``abtem``.
+A sheet shifts the phase of the wave by σ times its projected potential, averaged over thermal
+motion. Specimens of some thickness (ripples, films, particles) are cut into a few such sheets with
+free propagation between them, a coarse multislice. What is left out is the diffuse scattering by
+thermal motion: it matters in specimens thicker than about 5 nm of heavy elements, and is what the
+engine ``abtem`` is for.
+
+Source: J. M. Cowley, A. F. Moodie, Acta Crystallographica 10 (1957) 609.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
 from napari_apgan.simulate.scene import Scene
-from napari_apgan.simulate.specimen import Floats
+from napari_apgan.simulate.specimen import Floats, Ints
 
 from .potentials import KEPT, projected_potential
 from .settings import ImagingSettings
@@ -24,12 +28,16 @@ from .transfer import (
     Waves,
     aperture_frequency,
     delocalisation_pm,
+    frequencies,
     image_of_wave,
     interaction,
+    wavelength_pm,
 )
 
 #: The wave is computed on a grid at least this fine.
 FINEST_NEEDED_PM = 13.0
+#: Greatest distance of the sheets that a thick specimen is cut into.
+SHEET_PM = 500.0
 #: Atoms this far outside the frame and the reach of the lens still count.
 ATOM_REACH_PM = 300.0
 LARGEST_MARGIN_PM = 4000.0
@@ -88,6 +96,48 @@ class Grid:
         return image[m : m + rows * c : c, m : m + columns * c : c]
 
 
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """Which slice each atom belongs to.
+
+    Parameters
+    ----------
+    index : (N,) int array
+    count : int
+    step_pm : float
+        Distance between slices.
+    entrance_pm : float
+        Depth of the first slice.
+    middle_pm : float
+        Mean depth of the atoms.
+    """
+
+    index: Ints
+    count: int
+    step_pm: float
+    entrance_pm: float
+    middle_pm: float
+
+
+def cut_in_slices(z_pm: Floats, greatest_pm: float) -> Slices:
+    """Return evenly spaced slices from the first to the last atom; atoms go to the nearest.
+
+    Parameters
+    ----------
+    z_pm : (N,) array
+        Depths of the atoms.
+    greatest_pm : float
+        Greatest distance between slices.
+    """
+    if not len(z_pm):
+        return Slices(np.zeros(0, dtype=np.int_), 1, greatest_pm, 0.0, 0.0)
+    entrance, thickness = float(z_pm.min()), float(np.ptp(z_pm))
+    count = math.ceil(thickness / greatest_pm - 1e-6) + 1
+    step = thickness / (count - 1) if count > 1 else greatest_pm
+    index = np.round((z_pm - entrance) / step).astype(np.int_)
+    return Slices(index, count, step, entrance, float(z_pm.mean()))
+
+
 def wave_grid(
     frame: tuple[int, int],
     pixel_size_pm: float,
@@ -117,13 +167,13 @@ def wave_grid(
 
 
 def hrtem_image(scene: Scene, settings: ImagingSettings, rng: np.random.Generator) -> Floats:
-    """Return the HRTEM image of a thin scene.
+    """Return the HRTEM image of a scene.
 
     Parameters
     ----------
     scene : Scene
     settings : ImagingSettings
-        C1 counts from the middle of the specimen. An aperture wider than the grid's highest
+        C1 counts from the mean depth of the atoms. An aperture wider than the grid's highest
         frequency (about 1 / (3 · 13 pm)) is the same as none.
     rng : numpy Generator
         Not used: the image is an average over thermal motion.
@@ -135,18 +185,48 @@ def hrtem_image(scene: Scene, settings: ImagingSettings, rng: np.random.Generato
     """
     grid = wave_grid(scene.shape, scene.pixel_size_pm, settings)
     near = grid.near(scene.xyz_pm[:, :2])
-    potential = projected_potential(
-        grid.on_grid(scene.xyz_pm[near, :2]),
-        scene.number[near],
-        scene.thermal_pm[near],
-        grid.shape,
-        grid.sampling_pm,
-    )
-    turn = np.float32(interaction(settings.voltage_kv)) * potential
-    wave = np.empty(grid.shape, dtype=np.complex64)
+    xyz, number, thermal = scene.xyz_pm[near], scene.number[near], scene.thermal_pm[near]
+    slices = cut_in_slices(xyz[:, 2], SHEET_PM)
+    at = grid.on_grid(xyz[:, :2])
+    wave: Waves | None = None
+    for sheet in range(slices.count):
+        here = slices.index == sheet
+        potential = projected_potential(
+            at[here], number[here], thermal[here], grid.shape, grid.sampling_pm
+        )
+        shift = _phase_object(np.float32(interaction(settings.voltage_kv)) * potential)
+        wave = shift if wave is None else _propagate(wave, grid, settings, slices.step_pm) * shift
+    assert wave is not None  # there is always one slice
+    exit_pm = slices.entrance_pm + (slices.count - 1) * slices.step_pm
+    return record(wave, grid, settings, focus_pm=slices.middle_pm - exit_pm)
+
+
+def _phase_object(turn: NDArray[np.float32]) -> Waves:
+    wave = np.empty(turn.shape, dtype=np.complex64)
     np.cos(turn, out=wave.real)
     np.sin(turn, out=wave.imag)
-    return record(wave, grid, settings)
+    return wave
+
+
+def _propagate(wave: Waves, grid: Grid, settings: ImagingSettings, distance_pm: float) -> Waves:
+    """Return a wave after some free space, without the frequencies that the grid cannot carry."""
+    turn = _free_space(
+        grid.shape, grid.sampling_pm, wavelength_pm(settings.voltage_kv), distance_pm
+    )
+    spectrum = scipy.fft.fft2(wave, overwrite_x=True, workers=2)
+    moved: Waves = scipy.fft.ifft2(spectrum * turn, overwrite_x=True, workers=2)
+    return moved
+
+
+@lru_cache(maxsize=2)
+def _free_space(
+    shape: tuple[int, int], sampling_pm: float, wavelength: float, distance_pm: float
+) -> Waves:
+    kx, ky = frequencies(shape, sampling_pm)
+    k2 = kx**2 + ky**2
+    turn = np.exp(-1j * math.pi * wavelength * distance_pm * k2)
+    kept: Waves = (turn * (k2 < (KEPT / 2 / sampling_pm) ** 2)).astype(np.complex64)
+    return kept
 
 
 def record(wave: Waves, grid: Grid, settings: ImagingSettings, *, focus_pm: float = 0.0) -> Floats:
