@@ -34,7 +34,7 @@ from .truth import take, visible
 #: Structures that take turns.
 LANES = 4
 #: Views of each, and frames of each view.
-VIEWS, EXPOSURES = 4, 4
+VIEWS, EXPOSURES = 8, 4
 #: Scenes looked at to learn which elements occur.
 LOOKS = 4
 #: Keeps the stream's random numbers apart from those of pairs of the same seed.

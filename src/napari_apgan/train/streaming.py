@@ -15,7 +15,6 @@ from typing import Self
 
 import numpy as np
 
-from napari_apgan.regions import learn_mask
 from napari_apgan.simulate.settings import SimulationSettings
 from napari_apgan.simulate.stream import LANES, FrameStream
 
@@ -130,7 +129,7 @@ class StreamCrops:
 
     def _prepare(self, number: int) -> TrainingFrame:
         pair, _ = at_pixel_size(self._stream.frame(number), self._pixel_size_pm)
-        learn = learn_mask(pair.regions, pair.frame.shape)
+        learn = np.ones(pair.frame.shape, dtype=np.bool_)  # simulated labels are complete
         return make_training_frame(
             pair, learn, self._elements, max(self._radii), self._normalisation, turned=False
         )
