@@ -273,7 +273,7 @@ def test_a_lone_vacancy_closes_a_pentagon_beside_a_ring_of_nine():
     assert len(nines) >= 3
     inner = nines[np.hypot(*nines.T) < 2900]
     assert cKDTree(pentagons).query(inner)[0] == pytest.approx(280, abs=40)
-    assert cKDTree(specimen.vacancy_pm).query(inner)[0].max() < 80
+    assert cKDTree(specimen.vacancy_pm).query(inner)[0].max() < 120
     lengths = lengths_of(specimen, 2900, longest=215.0)
     weak = lengths[lengths > 170]
     assert weak == pytest.approx(202, abs=5)

@@ -27,8 +27,9 @@ MERGE = 0.62
 ROOM = 0.80
 #: Rings may move within this many lattice constants of the other grain.
 LOOSE = 2.6
-#: Moves a round, and the part of the springs' pull in a move.
-EVEN_STEPS, PULL = 15, 0.2
+#: Moves a round, after how many of them neighbours are found anew, and the part of the springs'
+#: pull in a move.
+EVEN_STEPS, RENEW, PULL = 15, 3, 0.2
 #: How often the lattices of a boundary may be laid anew to avoid rings of four or eight.
 TRIES = 6
 
@@ -223,16 +224,17 @@ def _circles(corners: Floats) -> tuple[Floats, Floats]:
 def even_out(centres: Floats, loose: Bools, steps: int) -> Floats:
     """Let springs of one lattice constant between neighbouring ring centres settle a little.
 
-    Neighbours are found anew before each move, so that rings may change theirs (the scheme of
+    Neighbours are found anew every few moves, so that rings may change theirs (the scheme of
     Persson and Strang, SIAM Rev. 46 (2004) 329, for meshes).
     """
     if not loose.any():
         return centres
     near = cKDTree(centres[loose]).query(centres)[0] < 2.5 * LATTICE_PM
     local, moves = centres[near], loose[near]
-    for _ in range(steps):
-        indices, neighbours = Delaunay(local).vertex_neighbor_vertices
-        first = np.repeat(np.arange(len(local)), np.diff(indices))
+    for k in range(steps):
+        if k % RENEW == 0:
+            indices, neighbours = Delaunay(local).vertex_neighbor_vertices
+            first = np.repeat(np.arange(len(local)), np.diff(indices))
         step = local[neighbours] - local[first]
         length = np.hypot(*step.T)
         pull = np.where(length < 1.6 * LATTICE_PM, 1 - LATTICE_PM / length, 0.0)[:, None] * step

@@ -26,6 +26,8 @@ LATTICE_PM = CC_PM * math.sqrt(3)
 STRETCH, BEND = 26.06, 5.511
 #: The relaxation ends when no atom moves more than this (pm), or after so many steps.
 STILL_PM, STEPS = 0.02, 40
+#: Old factors of the equations serve as long as each step is shorter than this part of the last.
+SHRINK = 0.5
 
 Bools = NDArray[np.bool_]
 
@@ -160,6 +162,26 @@ def relax(network: Network, free: Bools | None = None) -> Network:
         With new positions; the mean position is kept where all atoms are free.
     """
     free = np.ones(len(network), dtype=np.bool_) if free is None else free
+    # Where defects are few, they settle among themselves first: that is where steps are large and
+    # factors must be renewed, and small systems are fast.
+    strained = _near_strain(network) & free
+    if strained.sum() < 0.5 * free.sum():
+        network = _settle(network, strained)
+    return _settle(network, free)
+
+
+def _near_strain(network: Network) -> Bools:
+    """Return which atoms lie near a bond that is far from its length."""
+    first, second = network.bonds.T
+    wrong = np.abs(np.hypot(*network.vectors(first, second).T) / network.rest_pm - 1) > 0.02
+    near: Bools = np.zeros(len(network), dtype=np.bool_)
+    if wrong.any():
+        middle = network.xy_pm[network.bonds[wrong]].mean(axis=1)
+        near |= cKDTree(middle).query(network.xy_pm)[0] < 3 * LATTICE_PM
+    return near
+
+
+def _settle(network: Network, free: Bools) -> Network:
     system = _Springs(network, free)
     if not system.unknowns:
         return network
@@ -181,7 +203,7 @@ def relax(network: Network, free: Bools | None = None) -> Network:
         size = float(np.abs(step).max())
         if size < STILL_PM:
             break
-        if size > 0.3 * last:
+        if size > SHRINK * last:
             # The old factors serve while the steps shrink fast; they cost far more than a step.
             damping, factor = max(damping * 0.1, 1e-8), None
         last = size
