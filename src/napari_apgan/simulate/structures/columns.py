@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from napari_apgan.elements import SYMBOLS
 from napari_apgan.errors import UserError
+from napari_apgan.simulate.scene import Z_POWER
 from napari_apgan.simulate.specimen import Floats, Ints, Specimen, Strings
 
 from .base import BaseStructure, thermal_pm
@@ -168,6 +169,8 @@ def make_specimen(
 ) -> Specimen:
     """Make a specimen of atoms whose columns are known; its entrance surface comes to z = 0.
 
+    The site of a column is the mean of the atoms of its element, like the truth made of it.
+
     Parameters
     ----------
     xyz_pm : (N, 3) array
@@ -186,16 +189,21 @@ def make_specimen(
     names, inverse = np.unique(column[held], return_inverse=True)
     count, dense = len(names), np.full(len(column), -1)
     dense[held] = inverse.reshape(-1)
-    site = mean_by(dense[held], xyz_pm[held, :2], count)
-    species, kind = np.unique(number, return_inverse=True)
-    atoms = np.zeros((count, len(species)), dtype=np.int_)
-    np.add.at(atoms, (dense[held], kind.reshape(-1)[held]), 1)
-    label = name_species(atoms > 0, species) if sublattice is None else sublattice[names]
     stays = np.ones(len(column), dtype=np.bool_) if present is None else present
     filled = np.bincount(dense[held & stays], minlength=count) > 0
+    # The sites of a column that count: its atoms, or all of them where it has none.
+    counts = held & (stays | ~np.append(filled, True)[dense])
+    species, kind = np.unique(number, return_inverse=True)
+    kind = kind.reshape(-1)
+    atoms = np.zeros((count, len(species)), dtype=np.int_)
+    np.add.at(atoms, (dense[counts], kind[counts]), 1)
+    main = (atoms * species.astype(np.float64) ** Z_POWER).argmax(axis=1)
+    of_main = counts & (kind == np.append(main, -1)[dense])
+    site = mean_by(dense[of_main], xyz_pm[of_main, :2], count)
+    label = name_species(atoms > 0, species) if sublattice is None else sublattice[names]
     renumber = np.full(count + 1, -1)
     renumber[:-1][filled] = np.arange(int(filled.sum()))
-    would_be = [SYMBOLS[int(z) - 1] for z in species[atoms[~filled].argmax(axis=1)]]
+    would_be = [SYMBOLS[int(z) - 1] for z in species[main[~filled]]]
     xyz = xyz_pm[stays]
     xyz[:, 2] -= xyz[:, 2].min(initial=np.inf) if len(xyz) else 0.0
     return Specimen(
