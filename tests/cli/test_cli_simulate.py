@@ -146,7 +146,7 @@ def test_a_model_is_trained_on_simulated_frames_alone(tmp_path, small_settings, 
     assert run([*command, "--device", "cpu", "--json"]) == 0
     result, _ = said(capsys)
     assert result["event"] == "done"
-    assert result["score"]["split"] == "folder"
+    assert result["score"]["split"] == "simulated"
     file = RunFile.read(out)
     assert file.settings.stream_share == 1.0
     assert file.element_names == ["C"]

@@ -178,11 +178,11 @@ def test_a_run_of_simulated_frames_alone_validates_on_frames_of_its_own(tmp_path
     assert {p.simulation["seed"] for p in held} == {0}
     events = train(tmp_path / "r")
     started = next(e for e in events if isinstance(e, Started))
-    assert started.split == "folder"
+    assert started.split == "simulated"
     assert started.training_atoms == 0
     assert started.validation_atoms > 100
     assert isinstance(events[-1], Done)
-    assert read_card(tmp_path / "r").score.split == "folder"
+    assert read_card(tmp_path / "r").score.split == "simulated"
     assert any("simulated anew alone" in e.message for e in events if isinstance(e, Note))
 
 
@@ -244,3 +244,15 @@ def test_what_does_not_fit_is_refused_in_one_sentence(tmp_path):
         prepare(tmp_path / "d", stream=changed(STREAM, {"imaging": {"engine": "abtem"}}))
     with pytest.raises(UserError, match="nothing to train on"):
         prepare(tmp_path / "e", stream=None)
+
+
+def test_the_outcome_says_that_simulated_frames_were_scored(tmp_path):
+    from napari_apgan.review.batch import reference_of
+    from napari_apgan.train import RunFolder
+    from napari_apgan.train.words import outcome_sentence
+
+    prepare(tmp_path / "r", steps=1)
+    train(tmp_path / "r")
+    assert "simulated frames it never saw" in outcome_sentence(RunFolder(tmp_path / "r"))
+    # What frames should look like is learned from those that validated it.
+    assert reference_of(tmp_path / "r") is not None

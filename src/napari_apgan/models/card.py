@@ -39,8 +39,9 @@ class HeldOutScore(BaseModel):
     element_f1 : mapping
         F1 of each element that has a labelled atom among them.
     split : str
-        How they were held out: ``regions``, ``frames``, ``blocks``, ``folder``, or ``none`` when
-        there were too few labels and the training labels themselves were scored.
+        How they were held out: ``regions``, ``frames``, ``blocks``, ``folder``; ``simulated`` when
+        only simulated frames were scored; or ``none`` when there were too few labels and the
+        training labels themselves were scored.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +54,7 @@ class HeldOutScore(BaseModel):
     tolerance_px: float
     n_atoms: int
     element_f1: dict[str, float] = Field(default_factory=dict)
-    split: Literal["regions", "frames", "blocks", "folder", "none"]
+    split: Literal["regions", "frames", "blocks", "folder", "simulated", "none"]
 
 
 class ModelCard(BaseModel):

@@ -19,8 +19,9 @@ from napari_apgan.settings import write_atomically
 from .ranking import REGION_PX, ReviewInput, ReviewItem, rank
 from .reference import Reference, load_reference, make_reference
 
-#: Subfolder of a run folder that holds the pairs it was trained on.
-PAIRS_FOLDER = "pairs"
+#: Subfolders of a run folder: the pairs it was trained on, and those that validate it, which are
+#: all there are where it was trained on frames simulated on the way.
+PAIRS_FOLDERS = ("pairs", "validation")
 
 
 def reference_of(model: str | Path, card: ModelCard | None = None) -> Reference | None:
@@ -38,12 +39,12 @@ def reference_of(model: str | Path, card: ModelCard | None = None) -> Reference 
     known = load_reference(folder)
     if known is not None:
         return known
-    pairs_folder = folder / PAIRS_FOLDER
-    if not pairs_folder.is_dir():
+    found = [folder / name for name in PAIRS_FOLDERS if (folder / name).is_dir()]
+    if not found:
         return None
     card = card or read_card(model)
     reference = make_reference(
-        read_pairs(pairs_folder), pixel_size_pm=card.pixel_size_pm, radius_px=card.radius_px
+        read_pairs(found[0]), pixel_size_pm=card.pixel_size_pm, radius_px=card.radius_px
     )
     try:
         reference.save(folder)

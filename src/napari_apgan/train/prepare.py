@@ -147,7 +147,6 @@ def _sources(
     notes.append(f"The model learns from frames simulated anew alone ({stream.title}).")
     if not held:
         held = held_out_pairs(stream, HELD_OUT_FRAMES, settings.seed)
-        notes.append(f"It is validated on {len(held)} simulated frames that it never trains on.")
     return settings, [], held
 
 

@@ -15,7 +15,7 @@ from napari_apgan.io.pairs import Pair
 from napari_apgan.regions import learn_mask
 
 Bools = NDArray[np.bool_]
-SplitKind = Literal["regions", "frames", "blocks", "folder", "none"]
+SplitKind = Literal["regions", "frames", "blocks", "folder", "simulated", "none"]
 
 #: Fewer held-out atoms than this tell nothing; then the training labels themselves are scored.
 FEWEST_ATOMS = 6
@@ -33,7 +33,8 @@ class Split:
     ----------
     kind : SplitKind
         ``regions`` the user's held-out regions, ``frames`` whole frames, ``blocks`` a strip of
-        each frame, ``folder`` pairs of their own, ``none`` too few atoms: both masks are the same.
+        each frame, ``folder`` pairs of their own, ``simulated`` simulated frames alone, ``none``
+        too few atoms: both masks are the same.
     train, validation : list of (Y, X) bool arrays
         One for each pair.
     gap_px : float
@@ -297,13 +298,16 @@ def _worth(
 
 def split_folder(training: Sequence[Pair], held: Sequence[Pair]) -> Split:
     """Train on all of some pairs and validate on all of others; masks in that order."""
+    simulated = not training and all(p.origin == "simulated" for p in held)
     masks = [learn_mask(p.regions, p.frame.shape) for p in [*training, *held]]
     nothing = [np.zeros_like(m) for m in masks]
     n = len(training)
     return Split(
-        "folder",
+        "simulated" if simulated else "folder",
         masks[:n] + nothing[n:],
         nothing[:n] + masks[n:],
         0.0,
-        f"Validated on {len(held)} pairs of their own.",
+        f"Validated on {len(held)} simulated frames that the model is not trained on."
+        if simulated
+        else f"Validated on {len(held)} pairs of their own.",
     )

@@ -32,12 +32,14 @@ def score_words(score: HeldOutScore | None) -> str:
         error = f"; {score.error_px:.2f} px"
     if score.split == "none":
         return (
-            f"agrees with the labels it was trained on {share(score.f1)}{error} (too few to hold any "
-            "out: label more to know how good it is)"
+            f"agrees with the labels it was trained on {share(score.f1)}{error} (too few to hold "
+            "any out: label more to know how good it is)"
         )
     few = ""
     if score.n_atoms < 30:
         few = f" (only {score.n_atoms} atoms: too few to be sure)"
+    if score.split == "simulated":
+        return f"agrees with simulated frames it never saw {share(score.f1)}{error}{few}"
     return f"agrees with your held-out labels {share(score.f1)}{error}{few}"
 
 
