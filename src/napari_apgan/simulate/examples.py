@@ -114,9 +114,7 @@ _EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
 
 #: Settings by name.
 EXAMPLES: dict[str, SimulationSettings] = {
-    name: SimulationSettings.model_validate(fields)
-    for name, (_, fields) in _EXAMPLES.items()
-    if fields["structure"]["kind"] in STRUCTURES
+    name: SimulationSettings.model_validate(fields) for name, (_, fields) in _EXAMPLES.items()
 }
 #: What each shows, in one line.
 DESCRIPTIONS: dict[str, str] = {name: text for name, (text, _) in _EXAMPLES.items()}

@@ -29,7 +29,7 @@ from .ideal import (
 from .pairs import HELD_OUT_FROM, expose, exposed_pair, simulate_pair
 from .settings import SimulationSettings, draw_variation
 from .specimen import Specimen, displace_columns
-from .truth import take, visible
+from .truth import visible
 
 #: Structures that take turns.
 LANES = 4
@@ -143,9 +143,10 @@ def elements_of(settings: SimulationSettings, seed: int = 0) -> list[str]:
     for look in range(LOOKS):
         rng = np.random.default_rng([seed, STREAM, 4, look])
         scene, _ = draw_scene(draw_specimen(settings, rng), settings, rng)
-        columns = take(scene.columns, columns_in_frame(scene, sampling, settings.shape))
-        shown = visible(columns, scene.pixel_size_pm, settings.imaging.mode)
-        found += columns.element[shown].tolist()
+        # Neighbours beyond the edge hide columns too.
+        shown = visible(scene.columns, scene.pixel_size_pm, settings.imaging.mode)
+        shown &= columns_in_frame(scene, sampling, settings.shape)
+        found += scene.columns.element[shown].tolist()
     if not found:
         raise empty_frame(settings)
     return sorted(set(found), key=lambda name: (-found.count(name), name))
