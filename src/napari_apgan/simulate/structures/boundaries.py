@@ -129,17 +129,16 @@ def joined_grains(
     Network
         Not yet relaxed; every atom inside has three bonds.
     """
-    best: tuple[int, Floats] | None = None
+    fewest, best = math.inf, np.zeros((0, 2))
     for _ in range(TRIES):
         centres, loose = _join(reach_pm, grain_of, turn_rad, rng)
         inside = loose & (np.hypot(*centres.T) < reach_pm - 2 * LATTICE_PM)
         strange = int(np.sum(np.abs(_neighbours(centres)[inside] - 6) > 1))
-        if best is None or strange < best[0]:
-            best = strange, centres
+        if strange < fewest:
+            fewest, best = strange, centres
         if not strange:
             break
-    assert best is not None
-    return dual(best[1], grain_of, turn_rad + math.pi / 2)
+    return dual(best, grain_of, turn_rad + math.pi / 2)
 
 
 def _join(
