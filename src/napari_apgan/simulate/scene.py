@@ -96,12 +96,13 @@ class Columns:
     Parameters
     ----------
     xy_px : (C, 2) array
-        Mean of the projected atoms, each counted once.
+        Mean of the projected atoms of the column's element, each counted once: in a polar crystal
+        the oxygen of a Ti column moves apart from the titanium, and titanium is what is asked for.
     entrance_px : (C, 2) array
-        Mean weighted to the entrance surface, where a channelling beam looks first; differs from
-        `xy_px` in tilted or sheared columns.
+        The same weighted to the entrance surface, where a channelling beam looks first; differs
+        from `xy_px` in tilted or sheared columns.
     site_px : (C, 2) array
-        Undisplaced site (at the mean depth of the column's atoms).
+        Undisplaced site (at the mean depth of those atoms).
     element : (C,) str array
         Species that carries the largest share of ΣZ^1.7.
     share : (C,) array
@@ -168,10 +169,33 @@ class Scene:
         return float(np.ptp(self.xyz_pm[:, 2])) if len(self.xyz_pm) else 0.0
 
 
-def reach_pm(shape: tuple[int, int], pixel_size_pm: float, *, margin_pm: float = 1500.0) -> float:
-    """Return the radius (pm) that a specimen must cover to fill any view of a frame."""
+def reach_pm(
+    shape: tuple[int, int],
+    pixel_size_pm: float,
+    *,
+    margin_pm: float = 1500.0,
+    view: ViewSettings | None = None,
+    thickness_pm: float = 0.0,
+) -> float:
+    """Return the radius (pm) that a specimen must cover to fill any view of a frame.
+
+    Parameters
+    ----------
+    shape : (int, int)
+    pixel_size_pm : float
+    margin_pm : float
+        How far the specimen reaches past the frame.
+    view : ViewSettings, optional
+        What the views are drawn from; by default strains up to 6.9 % and no mistilt.
+    thickness_pm : float
+        Of the specimen: a mistilt moves its exit surface by so much per mrad.
+    """
+    view = view or ViewSettings(strain_percent=6.9)
     half_diagonal = 0.5 * math.hypot(*shape) * pixel_size_pm
-    return 1.16 * (half_diagonal + OFFSET_PM * math.sqrt(2) + margin_pm)
+    sheared = thickness_pm * view.tilt_mrad * 1e-3
+    # A symmetric strain of entries up to e shrinks no direction by more than 2 e.
+    stretched = 1.0 / (1.0 - 0.02 * view.strain_percent)
+    return stretched * (half_diagonal + OFFSET_PM * math.sqrt(2) + margin_pm + sheared)
 
 
 def place(specimen: Specimen, view: View, shape: tuple[int, int], pixel_size_pm: float) -> Scene:
@@ -195,11 +219,10 @@ def place(specimen: Specimen, view: View, shape: tuple[int, int], pixel_size_pm:
     tilt = np.asarray(view.tilt_mrad) * 1e-3
     xyz = specimen.xyz_pm.copy()
     xyz[:, :2] = xyz[:, :2] @ matrix.T + middle + xyz[:, 2:] * tilt
-    depth = _mean_by_column(specimen.xyz_pm[:, 2:], specimen.column, specimen.n_columns)
-    sites = specimen.site_pm @ matrix.T + middle + depth * tilt
+    sites = specimen.site_pm @ matrix.T + middle
     mean_depth = float(specimen.xyz_pm[:, 2].mean()) if len(xyz) else 0.0
     vacancies = specimen.vacancy_pm @ matrix.T + middle + mean_depth * tilt
-    columns = _columns(specimen, xyz, sites / pixel_size_pm, pixel_size_pm)
+    columns = _columns(specimen, xyz, sites, tilt, pixel_size_pm)
     return Scene(
         xyz,
         specimen.number,
@@ -230,11 +253,12 @@ def _mean_by_column(
 ENTRANCE_DEPTH_PM = 10_000.0
 
 
-def _columns(specimen: Specimen, xyz: Floats, site_px: Floats, pixel_size_pm: float) -> Columns:
+def _columns(
+    specimen: Specimen, xyz: Floats, site_pm: Floats, tilt: Floats, pixel_size_pm: float
+) -> Columns:
     count = specimen.n_columns
     held = specimen.column >= 0
     column, number = specimen.column[held], specimen.number[held]
-    entrance = np.exp(-(xyz[:, 2] - xyz[:, 2].min(initial=np.inf)) / ENTRANCE_DEPTH_PM)
     species = np.unique(number)
     atoms = (
         np.stack([np.bincount(column[number == z], minlength=count) for z in species], axis=1)
@@ -248,10 +272,15 @@ def _columns(specimen: Specimen, xyz: Floats, site_px: Floats, pixel_size_pm: fl
     composition = tuple(
         {s: int(n) for s, n in zip(symbols, row, strict=True) if n} for row in atoms.tolist()
     )
+    # Column -1 takes the last entry: no atom has number 0.
+    sought = np.append(species[best] if len(species) else best, 0)
+    main = np.where(specimen.number == sought[specimen.column], specimen.column, -1)
+    entrance = np.exp(-(xyz[:, 2] - xyz[:, 2].min(initial=np.inf)) / ENTRANCE_DEPTH_PM)
+    mean = _mean_by_column(xyz, main, count)
     return Columns(
-        xy_px=_mean_by_column(xyz[:, :2], specimen.column, count) / pixel_size_pm,
-        entrance_px=_mean_by_column(xyz[:, :2], specimen.column, count, entrance) / pixel_size_pm,
-        site_px=site_px,
+        xy_px=mean[:, :2] / pixel_size_pm,
+        entrance_px=_mean_by_column(xyz[:, :2], main, count, entrance) / pixel_size_pm,
+        site_px=(site_pm + mean[:, 2:] * tilt) / pixel_size_pm,
         element=np.array([symbols[b] for b in best.tolist()], dtype=np.str_),
         share=np.take_along_axis(scattering, best[:, None], axis=1)[:, 0]
         / np.maximum(weight, 1e-300)

@@ -21,9 +21,13 @@ from .specimen import Floats, Strings
 Bools = NDArray[np.bool_]
 
 #: HAADF and ADF: a column is not labelled where its ΣZ^1.7 is below this part of that of the
-#: strongest column within `NEAR_PM`: it drowns in the tails of its neighbours. Pure oxygen beside
-#: Sr (7 %) or Pb (2 %) and nitrogen beside Ga (8 %) are left out; S2 beside Mo (38 %) is labelled.
+#: strongest column within `NEAR_PM`: it drowns in the tails of its neighbours. Along [001], oxygen by
+#: Sr (7 %) or Pb (2 %) and nitrogen by Ga (8 %) are left out; TiO by Pb (13 %), S2 by Mo (38 %) and
+#: the denser oxygen columns of SrTiO3 along [110] (13 %) are labelled.
 FAINTEST = 0.1
+#: The same for single atoms of the columns' elements: oxygen stays unseen beside Sr (7 %) also
+#: where two of it share a column, as along [110].
+FAINTEST_ATOM = 0.075
 NEAR_PM = 300.0
 #: Columns closer than this in projection (pm) say so in their flag: no microscope parts them.
 CLOSE_PM = 70.0
@@ -51,8 +55,10 @@ def visible(columns: Columns, pixel_size_pm: float, mode: Mode) -> Bools:
     if mode not in ("haadf", "adf") or len(columns) < 2:
         return np.ones(len(columns), dtype=np.bool_)
     near, _ = _neighbours(columns.xy_px, NEAR_PM / pixel_size_pm)
-    weights = np.append(columns.weight, 0.0)
-    seen: Bools = columns.weight >= FAINTEST * weights[near].max(axis=1)
+    atom = np.array([(SYMBOLS.index(e) + 1) ** Z_POWER for e in columns.element.tolist()])
+    seen: Bools = np.ones(len(columns), dtype=np.bool_)
+    for own, least in ((columns.weight, FAINTEST), (atom, FAINTEST_ATOM)):
+        seen &= own >= least * np.append(own, 0.0)[near].max(axis=1)
     return seen
 
 

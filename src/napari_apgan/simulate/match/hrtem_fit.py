@@ -173,7 +173,7 @@ def fit_lens(frame: Frame, xy_px: Floats, settings: ImagingSettings) -> LensFit:
         aberrations=_aberrations(p, settings.aberrations),
         c1_sigma_nm=float(np.sqrt(covariance[0, 0])) * max(misfit, 1.0),
         blur_px=abs(float(p[9])),
-        contrast=model.gain(model.computed(p)) / max(abs(harmonics.coefficient[0]), 1e-300),
+        contrast=float(model.gain(model.computed(p)) / max(abs(harmonics.coefficient[0]), 1e-300)),
         misfit=misfit,
         rings=rings,
         others_nm=others,

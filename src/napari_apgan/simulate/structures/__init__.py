@@ -15,11 +15,19 @@ from .dumbbell import DumbbellSettings, build_dumbbell
 from .fromfile import FileSettings, build_file
 from .graphene import GrapheneSettings, build_graphene
 from .monolayer import MonolayerSettings, build_monolayer
+from .multilayer import MultilayerSettings, build_multilayer
 from .particle import ParticleSettings, build_particle
+from .perovskite import PerovskiteSettings, build_perovskite
 
 #: The settings of any structure; `kind` tells which.
 Structure = Annotated[
-    GrapheneSettings | MonolayerSettings | ParticleSettings | DumbbellSettings | FileSettings,
+    GrapheneSettings
+    | MonolayerSettings
+    | MultilayerSettings
+    | PerovskiteSettings
+    | ParticleSettings
+    | DumbbellSettings
+    | FileSettings,
     Field(discriminator="kind"),
 ]
 
@@ -27,6 +35,8 @@ Structure = Annotated[
 STRUCTURES: dict[str, type[BaseStructure]] = {
     "graphene": GrapheneSettings,
     "monolayer": MonolayerSettings,
+    "multilayer": MultilayerSettings,
+    "perovskite": PerovskiteSettings,
     "particle": ParticleSettings,
     "dumbbell": DumbbellSettings,
     "file": FileSettings,
@@ -35,6 +45,8 @@ STRUCTURES: dict[str, type[BaseStructure]] = {
 _BUILDERS: dict[str, Callable[[Any, np.random.Generator, float], Specimen]] = {
     "graphene": build_graphene,
     "monolayer": build_monolayer,
+    "multilayer": build_multilayer,
+    "perovskite": build_perovskite,
     "particle": build_particle,
     "dumbbell": build_dumbbell,
     "file": build_file,
