@@ -20,7 +20,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from napari_apgan.simulate.scene import Scene
-from napari_apgan.simulate.specimen import Floats, Ints
+from napari_apgan.simulate.specimen import Floats
 
 from .potentials import KEPT, projected_potential
 from .settings import ImagingSettings
@@ -98,11 +98,12 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """Which slice each atom belongs to.
+    """Evenly spaced slices, the first and last at the first and last atom.
 
     Parameters
     ----------
-    index : (N,) int array
+    depth : (N,) array
+        Where each atom lies, in slices from the first.
     count : int
     step_pm : float
         Distance between slices.
@@ -112,7 +113,7 @@ class Slices:
         Mean depth of the atoms.
     """
 
-    index: Ints
+    depth: Floats
     count: int
     step_pm: float
     entrance_pm: float
@@ -120,7 +121,7 @@ class Slices:
 
 
 def cut_in_slices(z_pm: Floats, greatest_pm: float) -> Slices:
-    """Return evenly spaced slices from the first to the last atom; atoms go to the nearest.
+    """Return evenly spaced slices from the first to the last atom.
 
     Parameters
     ----------
@@ -130,12 +131,11 @@ def cut_in_slices(z_pm: Floats, greatest_pm: float) -> Slices:
         Greatest distance between slices.
     """
     if not len(z_pm):
-        return Slices(np.zeros(0, dtype=np.int_), 1, greatest_pm, 0.0, 0.0)
+        return Slices(np.zeros(0), 1, greatest_pm, 0.0, 0.0)
     entrance, thickness = float(z_pm.min()), float(np.ptp(z_pm))
     count = math.ceil(thickness / greatest_pm - 1e-6) + 1
     step = thickness / (count - 1) if count > 1 else greatest_pm
-    index = np.round((z_pm - entrance) / step).astype(np.int_)
-    return Slices(index, count, step, entrance, float(z_pm.mean()))
+    return Slices((z_pm - entrance) / step, count, step, entrance, float(z_pm.mean()))
 
 
 def wave_grid(
@@ -190,9 +190,16 @@ def hrtem_image(scene: Scene, settings: ImagingSettings, rng: np.random.Generato
     at = grid.on_grid(xyz[:, :2])
     wave: Waves | None = None
     for sheet in range(slices.count):
-        here = slices.index == sheet
+        # Atoms between two sheets belong to both, so that their depth is right on average.
+        share = np.clip(1 - np.abs(slices.depth - sheet), 0.0, 1.0)
+        here = share > 0
         potential = projected_potential(
-            at[here], number[here], thermal[here], grid.shape, grid.sampling_pm
+            at[here],
+            number[here],
+            thermal[here],
+            grid.shape,
+            grid.sampling_pm,
+            share=share[here],
         )
         shift = _phase_object(np.float32(interaction(settings.voltage_kv)) * potential)
         wave = shift if wave is None else _propagate(wave, grid, settings, slices.step_pm) * shift

@@ -1,6 +1,6 @@
 """Multislice by abTEM: HRTEM with a plane wave, STEM with a scattering matrix or with probes.
 
-The potentials are drawn here (Lobato's scattering factors, projected whole into the nearest slice),
+The potentials are drawn here (Lobato's scattering factors, projected into slices),
 because they must be exact between the points of the grid; abTEM propagates the waves, scans and
 detects. HRTEM images are then recorded like those of the engine ``fast``, so both differ in the
 exit wave alone.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +33,7 @@ from .potentials import KEPT, projected_potential
 from .settings import ImagingSettings
 from .transfer import aperture_frequency, foci, wavelength_pm
 
-#: Greatest distance of slices; atoms go to the nearest.
+#: Greatest distance of slices.
 SLICE_PM = 200.0
 #: Slices whose potentials are held at a time in HRTEM.
 SLICES_AT_A_TIME = 12
@@ -79,18 +80,7 @@ def multislice_image(scene: Scene, settings: ImagingSettings, rng: np.random.Gen
     UserError
         When abTEM is not installed.
     """
-    abtem = _abtem()
-    quiet = {
-        "device": "cpu",
-        "precision": "float32",
-        "fft": "fftw",
-        # Plans that are measured differ from run to run, and with them the last digits.
-        "fftw.planning_effort": "FFTW_ESTIMATE",
-        "fftw.threads": 2,
-        "diagnostics.progress_bar": False,
-        "dask.lazy": False,
-    }
-    with abtem.config.set(quiet):
+    with quietly() as abtem:
         images = [
             _hrtem(abtem, still, settings)
             if settings.mode == "hrtem"
@@ -101,7 +91,15 @@ def multislice_image(scene: Scene, settings: ImagingSettings, rng: np.random.Gen
     return mean
 
 
-def _abtem() -> Any:
+@contextmanager
+def quietly() -> Iterator[Any]:
+    """Give abTEM, set up to compute at once, in single precision and without progress bars.
+
+    Raises
+    ------
+    UserError
+        When abTEM is not installed.
+    """
     try:
         import abtem
     except ImportError as error:
@@ -109,7 +107,18 @@ def _abtem() -> Any:
             "The multislice engine needs abTEM, which is not installed: run "
             "`pip install napari-apgan[simulate]`, or choose the engine 'fast'."
         ) from error
-    return abtem
+    setup = {
+        "device": "cpu",
+        "precision": "float32",
+        "fft": "fftw",
+        # Plans that are measured differ from run to run, and with them the last digits.
+        "fftw.planning_effort": "FFTW_ESTIMATE",
+        "fftw.threads": 2,
+        "diagnostics.progress_bar": False,
+        "dask.lazy": False,
+    }
+    with abtem.config.set(setup):
+        yield abtem
 
 
 def _configurations(scene: Scene, count: int, rng: np.random.Generator) -> Iterator[Scene]:
@@ -125,18 +134,24 @@ def _configurations(scene: Scene, count: int, rng: np.random.Generator) -> Itera
 def _potentials(
     xy_px: Floats,
     number: Ints,
-    index: Ints,
+    depth: Floats,
     slices: range,
     shape: tuple[int, int],
     sampling_pm: float,
 ) -> NDArray[np.float32]:
-    """Return potentials in V Å, (slices, X, Y): abTEM's first axis is x."""
+    """Return potentials in V Å, (slices, X, Y): abTEM's first axis is x.
+
+    `depth` (N,) is in slices; atoms between two slices are shared out.
+    """
     array = np.zeros((len(slices), shape[1], shape[0]), dtype=np.float32)
     for row, which in zip(array, slices, strict=True):
-        here = index == which
+        share = np.clip(1 - np.abs(depth - which), 0.0, 1.0)
+        here = share > 0
         if here.any():
             still = np.zeros(int(here.sum()))
-            drawn = projected_potential(xy_px[here], number[here], still, shape, sampling_pm)
+            drawn = projected_potential(
+                xy_px[here], number[here], still, shape, sampling_pm, share=share[here]
+            )
             row[...] = drawn.T / 100
     return array
 
@@ -154,7 +169,7 @@ def _hrtem(abtem: Any, scene: Scene, settings: ImagingSettings) -> Floats:
     for first in range(0, slices.count, SLICES_AT_A_TIME):
         part = range(first, min(first + SLICES_AT_A_TIME, slices.count))
         at = grid.on_grid(xyz[:, :2])
-        array = _potentials(at, number, slices.index, part, grid.shape, sampling)
+        array = _potentials(at, number, slices.depth, part, grid.shape, sampling)
         potential = abtem.PotentialArray(array, slices.step_pm / 100, extent=extent)
         waves = waves.multislice(potential)
     # abTEM propagates the wave past the last slice; C1 counts from the middle.
@@ -304,7 +319,8 @@ def _scan_block(
         _potentials(
             at[inside] / sampling,
             scene.number[inside],
-            slices.index[inside],
+            # Whole atoms: two halves would cancel in part what they scatter to high angles.
+            np.round(slices.depth[inside]),
             range(slices.count),
             plan.points,
             sampling,

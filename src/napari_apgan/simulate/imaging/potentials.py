@@ -54,7 +54,13 @@ def scattering_factor_pm(number: int, k2: Floats) -> Floats:
 
 
 def projected_potential(
-    xy_px: Floats, number: Ints, thermal_pm: Floats, shape: tuple[int, int], sampling_pm: float
+    xy_px: Floats,
+    number: Ints,
+    thermal_pm: Floats,
+    shape: tuple[int, int],
+    sampling_pm: float,
+    *,
+    share: Floats | None = None,
 ) -> NDArray[np.float32]:
     """Return the potential of atoms projected along the beam, in V pm; the grid is periodic.
 
@@ -71,11 +77,14 @@ def projected_potential(
         (rows, columns).
     sampling_pm : float
         Distance of the grid's points.
+    share : (N,) array, optional
+        How much of each atom counts; all of it by default.
     """
+    weight = np.ones(len(number)) if share is None else share
     total: NDArray[np.complex64] | None = None
     for z, u, where in _species(number, thermal_pm):
         factors = _factors(z, u, shape, sampling_pm)
-        part = scipy.fft.rfft2(_spread(xy_px[where], shape), workers=2)
+        part = scipy.fft.rfft2(_spread(xy_px[where], weight[where], shape), workers=2)
         part *= factors
         total = part if total is None else total + part
     if total is None:
@@ -128,7 +137,7 @@ def _kernel_spectrum(f: Floats) -> Floats:
     return spectrum
 
 
-def _spread(xy_px: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
+def _spread(xy_px: Floats, share: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Return a grid with each point spread over :data:`REACH` pixels along x and y."""
     rows, columns = shape
     first = np.ceil(xy_px - REACH / 2).astype(np.int_)
@@ -136,6 +145,6 @@ def _spread(xy_px: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
     at = first[:, None] + steps[:, None]
     values = _kernel(at - xy_px[:, None])
     index = (at[..., 1] % rows)[:, :, None] * columns + (at[..., 0] % columns)[:, None]
-    weight = values[..., 1][:, :, None] * values[..., 0][:, None]
+    weight = (share[:, None] * values[..., 1])[:, :, None] * values[..., 0][:, None]
     grid = np.bincount(index.ravel(), weight.ravel(), rows * columns)
     return grid.astype(np.float32).reshape(shape)
