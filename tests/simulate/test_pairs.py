@@ -155,8 +155,9 @@ def test_a_project_and_a_run_take_simulated_pairs_as_independent_frames(tmp_path
     assert split.kind == "frames"
 
 
-def test_pure_oxygen_is_not_labelled_in_haadf_and_is_in_abf():
-    perovskite = changed(EXAMPLES["srtio3"], {"shape": (128, 128), "structure": {"zone": "110"}})
+@pytest.mark.parametrize("zone", ["001", "110"])
+def test_pure_oxygen_is_not_labelled_in_haadf_and_is_in_abf(zone):
+    perovskite = changed(EXAMPLES["srtio3"], {"shape": (128, 128), "structure": {"zone": zone}})
     ideal = draw_ideal(perovskite, 0, 0)
     columns = ideal.scene.columns
     pixel = ideal.scene.pixel_size_pm
@@ -167,7 +168,7 @@ def test_pure_oxygen_is_not_labelled_in_haadf_and_is_in_abf():
     assert visible(columns, pixel, "abf").all()
     made = simulate_pair(perovskite)
     assert "O" not in set(made.pair.atoms["element"])
-    assert made.record["unseen_columns"]["O"] > 0
+    assert made.record["unseen_columns"]["O"] > 20
 
 
 def columns_of(compositions, xy=None):
@@ -189,6 +190,12 @@ def columns_of(compositions, xy=None):
         np.full(count, ""),
         np.zeros(count, dtype=int),
     )  # fmt: skip
+
+
+def test_sulphur_is_labelled_beside_tungsten_and_one_sulphur_alone_is_not():
+    two, one = ([{"W": 1}, {"S": n}] for n in (2, 1))
+    assert visible(columns_of(two, [[0, 0], [18, 0]]), 10.0, "haadf").all()
+    assert visible(columns_of(one, [[0, 0], [18, 0]]), 10.0, "haadf").tolist() == [True, False]
 
 
 def test_mixed_and_crowded_columns_say_so():

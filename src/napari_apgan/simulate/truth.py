@@ -21,13 +21,13 @@ from .specimen import Floats, Strings
 Bools = NDArray[np.bool_]
 
 #: HAADF and ADF: a column is not labelled where its ΣZ^1.7 is below this part of that of the
-#: strongest column within `NEAR_PM`: it drowns in the tails of its neighbours. Along [001], oxygen by
-#: Sr (7 %) or Pb (2 %) and nitrogen by Ga (8 %) are left out; TiO by Pb (13 %), S2 by Mo (38 %) and
-#: the denser oxygen columns of SrTiO3 along [110] (13 %) are labelled.
+#: strongest column within `NEAR_PM`: it drowns in the tails of its neighbours. Pure oxygen beside
+#: Sr (7 %) or Pb (2 %) and nitrogen beside Ga (8 %) are left out; TiO beside Pb (13 %) and S2
+#: beside Mo (38 %) are labelled.
 FAINTEST = 0.1
-#: The same for single atoms of the columns' elements: oxygen stays unseen beside Sr (7 %) also
-#: where two of it share a column, as along [110].
-FAINTEST_ATOM = 0.075
+#: The same for single atoms of the columns' elements: oxygen stays unseen beside Sr (7.1 %) also
+#: where two of it share a column, as along [110]; S beside W (7.4 %) is seen.
+FAINTEST_ATOM = 0.072
 NEAR_PM = 300.0
 #: Columns closer than this in projection (pm) say so in their flag: no microscope parts them.
 CLOSE_PM = 70.0
