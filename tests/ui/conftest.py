@@ -21,6 +21,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_apgan.elements import Element
 from napari_apgan.frames import Calibration
+from napari_apgan.ui import predict_overlay
 from napari_apgan.ui.workbench import Workbench
 
 LEFT = Qt.MouseButton.LeftButton
@@ -139,12 +140,25 @@ class Canvas:
         QApplication.processEvents()
 
 
+@pytest.fixture(autouse=True)
+def _helper_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the prediction helper start when it is asked for something, not by itself.
+
+    It imports torch: seconds of work that most tests have no use for.
+    """
+    monkeypatch.setattr(predict_overlay, "WARM_MS", 3_600_000)
+
+
 @pytest.fixture(scope="module")
 def window(qapp) -> Iterator[Any]:
     """One napari window for the tests of a module, as widgets see it."""
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
     viewer.window.resize(1366, 768)
+    # napari collects garbage whenever a layer goes: what stays need not be looked at each time.
+    gc.collect()
+    gc.freeze()
     yield PublicOnlyProxy(viewer)
+    gc.unfreeze()
     with patch.object(viewer.window._qt_window, "_save_current_window_settings"):
         viewer.close()
 

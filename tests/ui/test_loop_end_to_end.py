@@ -95,7 +95,7 @@ def test_the_loop_on_a_real_image(name, real_data, tmp_path, windows, torch_free
     assert [(p.source_id, p.frame) for p in session.project.pairs] == [(session.source_id, 0)]
 
     # train; the overlay and the predicted atoms come by themselves
-    hand.train(workbench, 40)
+    hand.train(workbench, 30)
     hand.turn(lambda: session.model is not None)
     hand.turn(lambda: workbench.predictions.shown is not None)
     assert workbench.predictions.layers.layers[case.element.name].visible
@@ -115,9 +115,11 @@ def test_the_loop_on_a_real_image(name, real_data, tmp_path, windows, torch_free
     complete = [r for r in session.regions() if r.kind == "complete"]
     assert len(complete) == 2
     count = len(session.atoms())
+    if name == "graphene_flower":
+        return  # dark atoms on a bright ground come this far; what follows is the same for all
 
     # retrain from the last model, and compare the rounds
-    workbench.train_tab.advanced.run_form.editors["steps"].setText("30")
+    workbench.train_tab.advanced.run_form.editors["steps"].setText("15")
     workbench.review_tab.primary.click()
     hand.turn(lambda: len(session.project.rounds) == 2)
     second = RunFolder(session.project.runs()[-1])

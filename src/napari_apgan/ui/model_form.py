@@ -30,6 +30,9 @@ from napari_apgan.errors import UserError
 from .model_notes import caption_of, field_notes, words_of
 from .widgets import Fold
 
+#: What pydantic adds to say how it tried to read a number.
+_PARSING = re.compile(r", unable to parse string as an? \w+")
+
 Editor = QLineEdit | QCheckBox | QComboBox
 
 
@@ -43,10 +46,11 @@ def inner_types(annotation: Any) -> list[Any]:
 
 
 def choices(annotation: Any) -> list[Any]:
-    """Return the values of a Literal, also an optional one; empty when it is none."""
+    """Return the values of a Literal, with None for an optional one; empty when it is none."""
     kinds = inner_types(annotation)
     if len(kinds) == 1 and get_origin(kinds[0]) is Literal:
-        return list(get_args(kinds[0]))
+        optional = type(None) in get_args(annotation)
+        return [*([None] if optional else []), *get_args(kinds[0])]
     return []
 
 
@@ -96,7 +100,7 @@ class ModelForm(QWidget):
         self._defaults: dict[str, Any] = {}
         self.editors: dict[str, Editor] = {}
         self.forms: dict[str, ModelForm] = {}
-        wanted = dict(fields) if fields is not None else _all_fields(model)
+        wanted = dict(fields) if fields is not None else all_fields(model)
         plain = [n for n in wanted if nested(model.model_fields[n].annotation) is None]
         first = plain[:shown]
         layout = QVBoxLayout(self)
@@ -152,8 +156,8 @@ class ModelForm(QWidget):
             combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             combo.setMinimumWidth(60)
             for value in values:
-                combo.addItem(words_of(value), value)
-            combo.setCurrentIndex(max(0, combo.findData(field.default)))
+                combo.addItem("–" if value is None else words_of(value), value)
+            _choose(combo, field.default)
             combo.currentIndexChanged.connect(lambda _: self.changed.emit())
             return combo
         line = QLineEdit()
@@ -187,7 +191,7 @@ class ModelForm(QWidget):
             if isinstance(editor, QCheckBox):
                 editor.setChecked(bool(value))
             elif isinstance(editor, QComboBox):
-                editor.setCurrentIndex(max(0, editor.findData(value)))
+                _choose(editor, value)
             else:
                 editor.setText(_text(value))
             editor.blockSignals(False)
@@ -234,7 +238,7 @@ class ModelForm(QWidget):
             if isinstance(editor, QLineEdit):
                 editor.clear()
             elif isinstance(editor, QComboBox):
-                editor.setCurrentIndex(max(0, editor.findData(self._defaults[name])))
+                _choose(editor, self._defaults[name])
             else:
                 editor.setChecked(bool(self._defaults[name]))
 
@@ -243,6 +247,7 @@ def complaint(error: ValidationError, given: Mapping[str, Any]) -> str:
     """Say in one sentence which value does not fit, and why."""
     first = error.errors(include_url=False)[0]
     message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    message = _PARSING.sub("", message)
     if first["type"] == "value_error":
         return f"{message}."
     value: Any = given
@@ -257,11 +262,19 @@ def complaint(error: ValidationError, given: Mapping[str, Any]) -> str:
     return f"“{shown}” does not fit {name.replace('_', ' ')}: {message}."
 
 
-def _all_fields(model: type[BaseModel]) -> dict[str, str]:
-    """Return the fields of a model with captions: its own before those it inherited."""
+def all_fields(model: type[BaseModel], first: Sequence[str] = ()) -> dict[str, str]:
+    """Return the fields of a model with captions: its own before those it inherited.
+
+    Parameters
+    ----------
+    model : type of BaseModel
+    first : sequence of str
+        These come before all others.
+    """
     inherited = {n for base in model.__mro__[1:] for n in getattr(base, "model_fields", {})}
     free = [n for n, f in model.model_fields.items() if len(choices(f.annotation)) != 1]
-    return {n: caption_of(n) for n in sorted(free, key=lambda n: n in inherited)}
+    rest = sorted((n for n in free if n not in first), key=lambda n: n in inherited)
+    return {n: caption_of(n) for n in [*first, *rest]}
 
 
 def _text(value: Any) -> str:
@@ -272,6 +285,12 @@ def _text(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return " ".join(_text(v) for v in value)
     return str(value)
+
+
+def _choose(combo: QComboBox, value: Any) -> None:
+    """Choose a value; Qt itself does not find None."""
+    held = [combo.itemData(i) for i in range(combo.count())]
+    combo.setCurrentIndex(held.index(value) if value in held else 0)
 
 
 def _parts(text: str) -> list[str]:

@@ -22,13 +22,23 @@ from napari_apgan.simulate.scene import ViewSettings
 from napari_apgan.simulate.settings import SimulationSettings
 from napari_apgan.simulate.structures import STRUCTURES
 
-from .model_form import ModelForm, complaint
+from .model_form import ModelForm, all_fields, complaint
 from .model_notes import words_of
 from .widgets import heading, row, scrolled
 
 #: Fields of a form that are seen before "More".
 _SHOWN = 6
 _EMPTY = "Empty: the usual value."
+#: What is changed most often.
+_LENS_FIRST = (
+    "mode",
+    "engine",
+    "voltage_kv",
+    "aperture_mrad",
+    "focal_spread_nm",
+    "source_size_pm",
+)
+_NOISE_FIRST = ("snr", "dose", "readout", "jitter_pm", "loss", "lost_fraction")
 _FRAME_FIELDS = {
     "pixel_size_pm": "Pixel size (pm)",
     "shape": "Rows x columns (px)",
@@ -50,8 +60,10 @@ class SimulationForms(QWidget):
             self.kind.addItem(words_of(kind), kind)
         self._structures: dict[str, ModelForm] = {}
         self._stack = QStackedWidget()
-        self.imaging = self._form(ImagingSettings)
-        self.degradation = self._form(DegradationSettings)
+        self.imaging = self._form(ImagingSettings, all_fields(ImagingSettings, _LENS_FIRST))
+        self.degradation = self._form(
+            DegradationSettings, all_fields(DegradationSettings, _NOISE_FIRST)
+        )
         self.frame = self._form(SimulationSettings, _FRAME_FIELDS)
         self.view = self._form(ViewSettings)
         self.tabs = QTabWidget()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QGuiApplication, QShowEvent
 from qtpy.QtWidgets import (
@@ -14,7 +15,6 @@ from qtpy.QtWidgets import (
     QPushButton,
     QSizePolicy,
     QSpinBox,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 _PAIRS = 60
 _FIRST = "graphene"
+#: Side of the part that is shown close, in px of the frame.
+_CLOSE_PX = 96
 
 
 class SimulatePanel(QWidget):
@@ -70,17 +72,15 @@ class SimulatePanel(QWidget):
             self.example.addItem(name, name)
             at = self.example.count() - 1
             self.example.setItemData(at, DESCRIPTIONS[name], Qt.ItemDataRole.ToolTipRole)
-        self.mine = FramePicture("")
-        self.mine.setToolTip("The middle of your image, at the same scale")
-        self.picture = FramePicture("The first frame appears here in a moment.")
-        self.picture.setToolTip("The frame that the forms describe, with its atoms")
-        self.pictures = side_by_side(self.mine, self.picture)
-        self.mine.hide()
+        self.whole = FramePicture("The first frame appears here in a moment.")
+        self.picture = FramePicture("")
+        self.picture.setToolTip("The middle of the frame that the forms describe, with its atoms")
+        self.pictures = side_by_side(self.whole, self.picture)
         self.rings = QCheckBox("Atoms")
         self.rings.setChecked(True)
-        self.another = QToolButton()
-        self.another.setText("Another")
-        self.another.setToolTip("Another frame of the same settings")
+        self.another = text_button(
+            "Another", self._on_another, "Another frame of the same settings"
+        )
         self.said = hint()
         self.forms = SimulationForms()
         self.bar = QProgressBar()
@@ -93,6 +93,7 @@ class SimulatePanel(QWidget):
         self.primary = primary_button("", "Simulate them and put them into the training set")
         self._number = 0
         self._said_by_hand = False
+        self._wrong = False
         self._matched: Matched | None = None
         self._build()
         self._connect()
@@ -119,10 +120,9 @@ class SimulatePanel(QWidget):
     def _connect(self) -> None:
         simulator = self.simulator
         self.example.activated.connect(self._on_example)
-        self.forms.changed.connect(self._on_changed)
+        self.forms.changed.connect(self._ask)
         self.forms.kind.currentIndexChanged.connect(self._on_kind)
         self.rings.toggled.connect(self._on_rings)
-        self.another.clicked.connect(self._on_another)
         self.count.valueChanged.connect(lambda _: self._show_busy())
         self.cancel_button.clicked.connect(lambda _=False: simulator.cancel())
         self.primary.clicked.connect(lambda _=False: self._workbench.run(self.make))
@@ -141,15 +141,15 @@ class SimulatePanel(QWidget):
         super().showEvent(event)
         self.simulator.helper.start()
         self._show_busy()
-        if self.picture.text():
+        if self.whole.text():
             self._ask()
 
     def _on_example(self) -> None:
         self._number = 0
         self._said_by_hand = True
         self.forms.show_settings(EXAMPLES[str(self.example.currentData())])
-        self._forget_match()
-        self._on_changed()
+        self._matched = None
+        self._ask()
 
     def _on_kind(self) -> None:
         self._said_by_hand = True
@@ -160,9 +160,6 @@ class SimulatePanel(QWidget):
 
     def _on_rings(self, shown: bool) -> None:
         self.picture.show_rings(shown)
-
-    def _on_changed(self) -> None:
-        self._ask()
 
     def _ask(self) -> None:
         settings = self._settings_or_sentence()
@@ -175,7 +172,8 @@ class SimulatePanel(QWidget):
         except UserError as error:
             self._say(str(error), wrong=True)
             return None
-        self._say("")
+        if self._wrong:
+            self._say("")
         return settings
 
     # ------------------------------------------------------------------ acts
@@ -226,8 +224,10 @@ class SimulatePanel(QWidget):
         atoms = read_atoms(reply.atoms)
         colors = self._colors(reply.elements)
         radius = default_radius_px(atoms) if len(atoms) > 1 else 3.0
-        self.picture.show_frame(image, atoms, colors, radius)
-        self._show_mine(image.shape, reply.pixel_size_pm)
+        part, x, y = middle(image, (_CLOSE_PX, _CLOSE_PX))
+        near = atoms.assign(x_px=atoms["x_px"] - x, y_px=atoms["y_px"] - y)
+        self.picture.show_frame(part, near, colors, radius)
+        self._show_beside(image, part.shape, reply.pixel_size_pm)
 
     def _colors(self, names: tuple[str, ...]) -> dict[str, str]:
         """Return the colours that elements have in the project, or would have."""
@@ -239,21 +239,19 @@ class SimulatePanel(QWidget):
                 known[name] = pick_color(name, list(known.values()), palette)
         return known
 
-    def _show_mine(self, shape: tuple[int, ...], pixel_size_pm: float) -> None:
-        """Show the user's image beside the simulated one, as much of it and as large."""
+    def _show_beside(
+        self, image: NDArray[np.floating], shape: tuple[int, ...], pixel_size_pm: float
+    ) -> None:
+        """Show the whole frame; after a match the user's image, as much of it and as large."""
         frame = self._workbench.desk.frame() if self._matched is not None else None
-        self.mine.setVisible(frame is not None)
-        if frame is not None:
-            zoom = pixel_size_pm / (frame.calibration.x_pm or pixel_size_pm)
-            wanted = (max(8, round(shape[0] * zoom)), max(8, round(shape[1] * zoom)))
-            image = np.where(frame.valid, frame.data, np.nan)
-            self.mine.show_frame(middle(image, wanted))
-        self.pictures.lay_out()
-
-    def _forget_match(self) -> None:
-        self._matched = None
-        self.mine.hide()
-        self.pictures.lay_out()
+        if frame is None:
+            self.whole.show_frame(image)
+            self.whole.setToolTip("The whole frame that the forms describe")
+            return
+        zoom = pixel_size_pm / (frame.calibration.x_pm or pixel_size_pm)
+        wanted = (max(8, round(shape[0] * zoom)), max(8, round(shape[1] * zoom)))
+        self.whole.show_frame(middle(np.where(frame.valid, frame.data, np.nan), wanted)[0])
+        self.whole.setToolTip("The middle of your image, at the same scale")
 
     def _on_matched(self, reply: Matched) -> None:
         self._matched = reply
@@ -287,5 +285,6 @@ class SimulatePanel(QWidget):
         self.match_button.setEnabled(not busy)
 
     def _say(self, sentence: str, *, wrong: bool = False) -> None:
+        self._wrong = wrong
         self.said.setText(sentence)
         self.said.setStyleSheet(f"color: {BAD if wrong else '#9AA3AD'};")

@@ -26,11 +26,13 @@ def grey(image: NDArray[np.floating]) -> NDArray[np.uint8]:
     return out
 
 
-def middle(image: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.floating]:
-    """Return the middle of an image, at most of (rows, columns)."""
+def middle(
+    image: NDArray[np.floating], shape: tuple[int, int]
+) -> tuple[NDArray[np.floating], int, int]:
+    """Return the middle of an image, at most (rows, columns) of it, and where it begins (x, y)."""
     rows, columns = (min(n, wanted) for n, wanted in zip(image.shape, shape, strict=True))
     y, x = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
-    return image[y : y + rows, x : x + columns]
+    return image[y : y + rows, x : x + columns], x, y
 
 
 class FramePicture(QLabel):
@@ -93,6 +95,11 @@ class FramePicture(QLabel):
         self.update()
 
     @property
+    def frame_shape(self) -> tuple[int, int]:
+        """(Rows, columns) of what is shown."""
+        return self._shape
+
+    @property
     def ring_colors(self) -> set[str]:
         """Colours of the rings, ``#RRGGBB``."""
         return {color.name().upper() for _, _, color in self._rings}
@@ -119,6 +126,7 @@ class FramePicture(QLabel):
         painter.translate((self.width() - columns * scale) / 2, (self.height() - rows * scale) / 2)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, scale < 1)
         painter.scale(scale, scale)
+        painter.setClipRect(0, 0, columns, rows)
         painter.drawPixmap(0, 0, self._pixmap)
         if self.rings_shown:
             for x, y, color in self._rings:

@@ -100,34 +100,57 @@ def series_of(pairs: Sequence[Pair], kind: str, settings: str, seed: int) -> Sou
     )
 
 
-def add_simulated(
-    project: Project, pairs: Sequence[Pair], kind: str, settings: str, seed: int
-) -> Simulated:
-    """Add simulated pairs to a project and its training set, as one edit.
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of simulated pairs as edits, made without their project.
+
+    Parameters
+    ----------
+    source_id : str
+    n_frames : int
+    names : tuple of str
+        The elements that occur.
+    edits : tuple of Edit
+    """
+
+    source_id: str
+    n_frames: int
+    names: tuple[str, ...]
+    edits: tuple[Edit, ...]
+
+
+def add_series(project: Project, series: Source) -> str:
+    """Add a series of simulated frames to a project and return its id.
 
     Raises
     ------
     UserError
         When these very pairs are there already, or the project cannot be written.
     """
-    source_id = project.add_source(series_of(pairs, kind, settings, seed))
+    source_id = project.add_source(series)
     if project.frames_with_labels(source_id):
         raise UserError(
             "These very pairs are in the project already: choose another seed for new ones."
         )
-    project.apply(_adding(project, pairs, source_id))
-    return next(group for group in simulated_in(project) if group.source_id == source_id)
+    return source_id
 
 
-def _adding(project: Project, pairs: Sequence[Pair], source_id: str) -> Batch:
-    record = project.record(source_id)
-    tables = [compose.tidy_elements(pair.atoms) for pair in pairs]
-    names = list(dict.fromkeys(e for table in tables for e in table["element"].tolist()))
-    more = compose.with_elements(project, names)
-    edits: list[Edit] = [more] if more else []
-    next_id, next_region = record.next_id, record.next_region_id
-    for frame, (pair, table) in enumerate(zip(pairs, tables, strict=True)):
-        if len(table):
+def labels_of(pairs: Sequence[Pair], source_id: str, next_id: int, next_region: int) -> Labels:
+    """Make the edits that label a series; needs no project, so that a thread can do it.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    source_id : str
+    next_id, next_region : int
+        The first free ids of atoms and regions of that source.
+    """
+    edits: list[Edit] = []
+    names: dict[str, None] = {}
+    for frame, pair in enumerate(pairs):
+        if len(pair.atoms):
+            table = compose.tidy_elements(pair.atoms)
+            names.update(dict.fromkeys(table["element"].tolist()))
             numbered = table.assign(id=next_id + np.arange(len(table)), frame=frame)
             edits.append(AddAtoms.of(source_id, frame, numbered))
             next_id += len(table)
@@ -137,12 +160,21 @@ def _adding(project: Project, pairs: Sequence[Pair], source_id: str) -> Batch:
         )
         next_region += len(regions)
         edits.append(SetRegions(source_id=source_id, frame=frame, before=(), after=regions))
+    return Labels(source_id, len(pairs), tuple(names), tuple(edits))
+
+
+def add_labels(project: Project, labels: Labels) -> Simulated:
+    """Label a series and put it into the training set, as one edit."""
+    more = compose.with_elements(project, labels.names)
+    number = project.next_round
     new = [
-        PairEntry(source_id=source_id, frame=frame, round=project.next_round)
-        for frame in range(len(pairs))
+        PairEntry(source_id=labels.source_id, frame=frame, round=number)
+        for frame in range(labels.n_frames)
     ]
+    edits: list[Edit] = [*([more] if more else []), *labels.edits]
     edits.append(_pairs_edit(project, [*project.pairs, *new]))
-    return Batch(name=f"add {_count(len(pairs))}", edits=tuple(edits))
+    project.apply(Batch(name=f"add {_count(labels.n_frames)}", edits=tuple(edits)))
+    return next(group for group in simulated_in(project) if group.source_id == labels.source_id)
 
 
 def removing(project: Project, source_id: str) -> Batch:

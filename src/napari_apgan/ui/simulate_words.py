@@ -17,19 +17,24 @@ from napari_apgan.train.words import duration
 
 
 def preview_words(reply: Previewed) -> str:
-    """Say what a frame came to: ``0.4 s · SNR 2.31 · 2.1e+03 e/Å² · 30 % of the pixels lost``."""
+    """Say what a frame came to: ``0.4 s · SNR 2.31 · 2,100 e/Å² · 30 % of the pixels lost``."""
     noise = reply.record.get("degradation") or {}
     parts = [duration(reply.seconds)]
     if noise.get("snr") is not None:
         parts.append(f"SNR {noise['snr']:.3g}")
     if noise.get("dose_e_per_a2") is not None:
-        parts.append(f"{noise['dose_e_per_a2']:,.3g} e/Å²")
+        parts.append(f"{_rounded(noise['dose_e_per_a2'])} e/Å²")
     if noise.get("snr") is None and noise.get("dose_e_per_a2") is None:
         parts.append("no counting noise")
     lost = noise.get("lost_fraction") or 0.0
     if lost:
         parts.append(f"{lost:.0%} of the pixels lost")
     return " · ".join(parts)
+
+
+def _rounded(value: float) -> str:
+    """Write a number to three digits, in full: ``18,400``."""
+    return f"{float(f'{value:.3g}'):,.12g}"
 
 
 def command_of(settings: SimulationSettings, count: int, seed: int, folder: Path) -> str:

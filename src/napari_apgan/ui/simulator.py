@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
+from napari_apgan.frames import Source
 from napari_apgan.io import Pair, read_pairs, write_atoms
-from napari_apgan.project import Session
+from napari_apgan.project import Project, Session
 from napari_apgan.simulate.imaging.settings import Mode
 from napari_apgan.simulate.protocol import (
     Failed,
@@ -33,7 +34,15 @@ from napari_apgan.train.words import duration
 from .predict_background import Background
 from .predict_files import reference_to
 from .simulate_helper import SimulationHelper
-from .simulate_set import Simulated, add_simulated, free_seed
+from .simulate_set import (
+    Labels,
+    Simulated,
+    add_labels,
+    add_series,
+    free_seed,
+    labels_of,
+    series_of,
+)
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -81,7 +90,7 @@ class Simulator(QObject):
     matched = Signal(object)  # Matched
     progressed = Signal(int, int, str)
     ended = Signal(str)  # a sentence; empty where an error was said instead
-    failed = Signal(str, str)  # sentence, details
+    failed = Signal(str, str)  # sentence, details: of a preview or a match
     busy_changed = Signal(bool)
 
     def __init__(self, session: Session, workbench: Workbench) -> None:
@@ -89,7 +98,7 @@ class Simulator(QObject):
         self._session, self._workbench = session, workbench
         self.helper = SimulationHelper(self)
         self.background = Background(self, self._import_failed)
-        self._scratch = Path(tempfile.mkdtemp(prefix="apgan-simulate-"))
+        self.scratch = Path(tempfile.mkdtemp(prefix="apgan-simulate-"))
         self._wishes: dict[str, Wish] = {}
         self._importing: Wish | None = None
         self._matching = ""
@@ -124,7 +133,7 @@ class Simulator(QObject):
         self._debounce.stop()
         self.background.stop()
         self.helper.stop()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
     # ------------------------------------------------------------------ asking
 
@@ -221,7 +230,7 @@ class Simulator(QObject):
             self.helper.cancel(request_id)
 
     def _folder(self, name: str) -> Path:
-        folder = self._scratch / name
+        folder = self.scratch / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -253,24 +262,34 @@ class Simulator(QObject):
         wish = self._wishes.pop(reply.id)
         self._importing = wish
         self.progressed.emit(wish.count, wish.count, "Adding them to the training set …")
-        self.background.run(partial(read_pairs, wish.folder), partial(self._take, wish))
+        self.background.run(partial(_read, wish), partial(self._take_series, wish))
 
-    def _take(self, wish: Wish, pairs: list[Pair]) -> None:
-        """Put the pairs into the training set."""
-        added: list[Simulated] = []
+    def _take_series(self, wish: Wish, read: tuple[list[Pair], Source]) -> None:
+        """Copy the frames into the project; their labels are put in order beside the window."""
+        pairs, series = read
+        shutil.rmtree(wish.folder, ignore_errors=True)
 
         def deed() -> None:
             project = self._session.ensure_project()
-            kind = wish.settings.structure.kind
-            text = wish.settings.model_dump_json()
-            added.append(add_simulated(project, pairs, kind, text, wish.seed))
+            source_id = add_series(project, series)
+            record = project.record(source_id)
+            work = partial(labels_of, pairs, source_id, record.next_id, record.next_region_id)
+            self.background.run(work, partial(self._take_labels, wish, project))
 
-        went_well = self._workbench.run(deed)
-        self._importing = None
-        shutil.rmtree(wish.folder, ignore_errors=True)
-        if not went_well:
-            self._finish("", wish.failed)
+        if not self._workbench.run(deed):
+            self._import_ended()
+
+    def _take_labels(self, wish: Wish, project: Project, labels: Labels) -> None:
+        """Put the pairs into the training set, unless another project was opened meanwhile."""
+        added: list[Simulated] = []
+        if project is not self._session.project:
+            self._workbench.say("The simulated pairs were left out: their project is closed.")
+            self._import_ended()
             return
+        if not self._workbench.run(lambda: added.append(add_labels(project, labels))):
+            self._import_ended()
+            return
+        self._importing = None
         took = duration(time.monotonic() - wish.begun)
         self._finish(
             f"{added[0].words}: {added[0].atoms:,} atoms, in the training set after {took}.",
@@ -278,8 +297,12 @@ class Simulator(QObject):
         )
 
     def _import_failed(self, sentence: str, details: str) -> None:
-        wish, self._importing = self._importing, None
         self._workbench.say_error(sentence, details)
+        self._import_ended()
+
+    def _import_ended(self) -> None:
+        """Stop waiting for pairs that will not come; why not has been said."""
+        wish, self._importing = self._importing, None
         self._finish("", wish.failed if wish is not None else None)
 
     def _on_failed(self, failed: Failed) -> None:
@@ -289,7 +312,11 @@ class Simulator(QObject):
             self._matching = ""
         if wish is None and not was_match and failed.id != self._previewing:
             return  # a preview that nobody waits for any more
-        self.failed.emit(failed.sentence, failed.details)
+        if wish is None:
+            self.failed.emit(failed.sentence, failed.details)
+        else:
+            self._workbench.say_error(failed.sentence, failed.details)
+            shutil.rmtree(wish.folder, ignore_errors=True)
         if wish is not None or was_match:
             self._finish("", wish.failed if wish is not None else None)
 
@@ -310,6 +337,13 @@ class Simulator(QObject):
             self._workbench.say(sentence)
         if then is not None:
             then()
+
+
+def _read(wish: Wish) -> tuple[list[Pair], Source]:
+    """Read what the helper wrote, as pairs and as one series."""
+    pairs = read_pairs(wish.folder)
+    text = wish.settings.model_dump_json()
+    return pairs, series_of(pairs, wish.settings.structure.kind, text, wish.seed)
 
 
 def simulator_of(session: Session, workbench: Workbench) -> Simulator:

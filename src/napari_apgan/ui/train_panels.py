@@ -8,6 +8,8 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_apgan.models.presets import PRESETS, LossWeights
+from napari_apgan.project import Project
+from napari_apgan.settings import Settings
 from napari_apgan.train.settings import RunSettings
 
 from .model_form import ModelForm
@@ -89,6 +91,21 @@ class Choices(QWidget):
     def choose_preset(self, name: str) -> None:
         """Choose a preset, if there is one of that name."""
         self.preset.setCurrentIndex(max(0, self.preset.findData(name)))
+
+    def recall(self) -> None:
+        """Choose what the user chose last time."""
+        settings = Settings.load()
+        self.choose_preset(settings.preset)
+        self.choose_device(settings.device)
+
+    def remember(self, project: Project) -> None:
+        """Keep the choice for the next time, and the preset with the project."""
+        settings = Settings.load()
+        chosen = {"preset": self.preset_name, "device": self.device_name}
+        if any(getattr(settings, name) != value for name, value in chosen.items()):
+            settings.model_copy(update=chosen).save()
+        if not project.read_only:
+            project.update_settings(preset=self.preset_name)
 
     @property
     def preset_name(self) -> str:

@@ -13,6 +13,7 @@ from napari_apgan.project import Project, Session
 from napari_apgan.regions import Region, learn_mask
 from napari_apgan.train.settings import RunSettings
 
+from .train_mix import Mixing
 from .train_monitor import folders
 from .train_panels import Advanced, Choices
 from .train_words import (
@@ -39,10 +40,14 @@ class TrainPlan:
     session : Session
     choices : Choices
     advanced : Advanced
+    mixing : Mixing
     """
 
-    def __init__(self, session: Session, choices: Choices, advanced: Advanced) -> None:
+    def __init__(
+        self, session: Session, choices: Choices, advanced: Advanced, mixing: Mixing
+    ) -> None:
         self._session, self._choices, self._advanced = session, choices, advanced
+        self._mixing = mixing
 
     def settings(self, project: Project, warm: bool | None = None) -> RunSettings:
         """Return the settings of the next run.
@@ -62,6 +67,8 @@ class TrainPlan:
         weights = self._advanced.loss_form.values()
         if weights:
             fields["recipe"] = {"weights": weights}
+        if (streamed := self._mixing.streamed) is not None:
+            fields["stream"] = streamed
         init = self._advanced.init
         if warm is not None:
             init = self.warm_start(project) if warm else "scratch"

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from napari_apgan.errors import UserError
 from napari_apgan.models.presets import PRESETS
 from napari_apgan.project import Project, Session
-from napari_apgan.settings import Settings
 from napari_apgan.train.events import Step
 from napari_apgan.train.prepare import prepare_run
 from napari_apgan.train.runfile import RunFile
@@ -26,8 +25,11 @@ from .lazy_tab import LazyTab
 from .predict_background import Background
 from .predict_overlay import predictions_of
 from .row_list import RowList
-from .simulate_set import removing
-from .train_monitor import TrainMonitor, find_resumable, find_running, folders
+from .simulate_set import removing, simulated_in
+from .simulator import simulator_of
+from .train_found import look_through
+from .train_mix import Mixing
+from .train_monitor import TrainMonitor, find_resumable, folders
 from .train_panels import Advanced, Choices
 from .train_plan import TrainPlan, lacking, preview_name
 from .train_progress import ProgressPanel
@@ -61,18 +63,20 @@ class TrainTab(LazyTab):
         self.choices = Choices()
         self.estimate = hint()
         self.advanced = Advanced()
-        self.plan = TrainPlan(session, self.choices, self.advanced)
+        self.mixing = Mixing()
+        self.plan = TrainPlan(session, self.choices, self.advanced, self.mixing)
         self.progress = ProgressPanel()
         self.primary = primary_button("Train", "Start or stop the training (T)")
         self.resume_button = text_button("Resume", self.resume, "Go on where it was stopped")
         self._preparing = False
+        self._simulating = False
         self._stopping = False
         self._project: Project | None = None
         self._finished: RunFolder | None = None
         self._run_file: RunFile | None = None
         self._build()
         self._connect()
-        self._apply_settings()
+        self.choices.recall()
         self._on_project()
 
     def _build(self) -> None:
@@ -81,7 +85,7 @@ class TrainTab(LazyTab):
         layout.setContentsMargins(4, 4, 8, 4)
         layout.setSpacing(6)
         layout.addLayout(row(heading("Training set"), 1, self.summary))
-        for part in (self.list, self.teach, self.choices, self.estimate):
+        for part in (self.list, self.mixing, self.teach, self.choices, self.estimate):
             layout.addWidget(part)
         layout.addWidget(Fold("Advanced", self.advanced))
         layout.addWidget(rule())
@@ -100,6 +104,7 @@ class TrainTab(LazyTab):
         self.list.remove_wanted.connect(self._on_remove)
         self.choices.changed.connect(self._on_choice)
         self.advanced.changed.connect(self.refresh)
+        self.mixing.changed.connect(self.refresh)
         self.primary.clicked.connect(lambda _=False: self._workbench.run(self.press))
         self.monitor.updated.connect(self._show_run)
         self.monitor.ended.connect(self._on_ended)
@@ -117,11 +122,6 @@ class TrainTab(LazyTab):
         if application is not None:
             application.aboutToQuit.connect(self._say_it_goes_on)
         workbench.destroyed.connect(self.close_down)
-
-    def _apply_settings(self) -> None:
-        settings = Settings.load()
-        self.choices.choose_preset(settings.preset)
-        self.choices.choose_device(settings.device)
 
     def close_down(self, *_: object) -> None:
         """Let go of the session; a training goes on without us."""
@@ -154,6 +154,8 @@ class TrainTab(LazyTab):
         """Do what the button says: train, or stop."""
         if self.monitor.running:
             self.stop()
+        elif self._simulating:
+            simulator_of(self._session, self._workbench).cancel()
         elif not self._preparing:
             self.train()
 
@@ -163,13 +165,15 @@ class TrainTab(LazyTab):
         self._stopping = True
         self._show_buttons()
 
-    def train(self, *, warm: bool | None = None) -> bool:
+    def train(self, *, warm: bool | None = None, mixed: bool = False) -> bool:
         """Start a training; False, and a sentence that says what to do, where that cannot be.
 
         Parameters
         ----------
         warm : bool, optional
             Continue from the last model where there is a fitting one; by default as chosen.
+        mixed : bool
+            The simulated pairs of this round are there already.
         """
         project = self._session.project
         needed = lacking(project)
@@ -178,10 +182,13 @@ class TrainTab(LazyTab):
             self._workbench.show_tab("train")
             return False
         settings = self.plan.settings(project, warm)
+        if self.mixing.adds and not mixed:
+            self._simulate_first(warm)
+            return True
         pairs = project.training_pairs()
         here = (self._session.source_id, self._session.frame_index)
         settings = settings.model_copy(update={"preview": preview_name(project, pairs, here)})
-        self._remember(project)
+        self.choices.remember(project)
         run_dir = project.new_run_dir()
         self._preparing = True
         self._finished = None
@@ -193,6 +200,23 @@ class TrainTab(LazyTab):
             work, partial(self._prepared, run_dir), partial(self._not_prepared, run_dir)
         )
         return True
+
+    def _simulate_first(self, warm: bool | None) -> None:
+        """Make the simulated pairs of this round, then train."""
+
+        def go_on(ready: bool) -> None:
+            self._simulating = self._preparing = False
+            if not ready or not self._workbench.run(lambda: self.train(warm=warm, mixed=True)):
+                self._show_buttons()
+
+        self._simulating = self._preparing = True
+        self._show_buttons()
+        simulator_of(self._session, self._workbench).make(
+            self.mixing.settings(),
+            self.mixing.adds,
+            then=lambda: go_on(True),
+            failed=lambda: go_on(False),
+        )
 
     def resume(self) -> None:
         """Go on with the newest training where it was stopped or interrupted."""
@@ -220,15 +244,6 @@ class TrainTab(LazyTab):
         self._workbench.say_error(sentence, details)
         self._show_buttons()
 
-    def _remember(self, project: Project) -> None:
-        settings = Settings.load()
-        chosen = {"preset": self.choices.preset_name, "device": self.choices.device_name}
-        if any(getattr(settings, name) != value for name, value in chosen.items()):
-            settings = settings.model_copy(update=chosen)
-            settings.save()
-        if not project.read_only:
-            project.update_settings(preset=self.choices.preset_name)
-
     # ------------------------------------------------------------------ following
 
     def _on_project(self) -> None:
@@ -250,34 +265,29 @@ class TrainTab(LazyTab):
 
     def _take_up(self, project: Project) -> None:
         """Re-attach to a running training, take what finished meanwhile, offer what was cut off."""
-        runs = folders(project.runs())
-        new = []
-        for run in runs:
-            if run.status() in ("done", "stopped") and record_round(project, run) is not None:
-                new.append(run)
-        with_model = [r for r in runs if r.best_model is not None and r.status() != "running"]
-        if with_model and (new or self._session.model is None):
-            self._session.model = with_model[-1].path
-        running = find_running(runs)
-        resumable = find_resumable(runs)
-        if running is not None:
-            self.monitor.follow(running)
-            self._workbench.say(f"The training {running.run_dir.name} went on and is shown again.")
-        elif new:
-            self._finished = new[-1]
-            self.progress.result.setText(outcome_sentence(new[-1]))
-            self._workbench.say(f"While napari was closed: {outcome_sentence(new[-1])}")
-        elif resumable is not None and resumable[1] == "interrupted":
-            self._finished = resumable[0]
-            sentence = outcome_sentence(resumable[0])
-            self.progress.result.setText(sentence)
+        found = look_through(project)
+        if found.model is not None and (found.ended or self._session.model is None):
+            self._session.model = found.model
+        if found.running is not None:
+            self.monitor.follow(found.running)
+            name = found.running.run_dir.name
+            self._workbench.say(f"The training {name} went on and is shown again.")
+        elif found.ended:
+            self._show_outcome(found.ended[-1])
+            self._workbench.say(f"While napari was closed: {outcome_sentence(found.ended[-1])}")
+        elif found.interrupted is not None:
+            sentence = self._show_outcome(found.interrupted)
             self._workbench.messages.say(sentence, action="Resume", do=self.resume)
 
-    def _on_ended(self, run: RunFolder, status: str) -> None:
-        self._stopping = False
+    def _show_outcome(self, run: RunFolder) -> str:
         self._finished = run
         sentence = outcome_sentence(run)
         self.progress.result.setText(sentence)
+        return sentence
+
+    def _on_ended(self, run: RunFolder, status: str) -> None:
+        self._stopping = False
+        sentence = self._show_outcome(run)
         project = self._session.project
         if status == "failed" or (status == "interrupted" and not run.can_resume):
             self._workbench.say_error(sentence, run.log_tail(40))
@@ -304,6 +314,7 @@ class TrainTab(LazyTab):
         project = self._session.project
         self.list.show_rows(training_rows(project) if project is not None else [])
         self.list.setVisible(self.list.count() > 0)
+        self.mixing.show_groups(simulated_in(project) if project is not None else [])
         self.summary.setText(set_words(project) if project is not None else "")
         needed = lacking(project)
         self.teach.setText(needed)
@@ -352,10 +363,14 @@ class TrainTab(LazyTab):
             self.primary.setEnabled(not stopping)
         else:
             again = self.advanced.init != "scratch"
-            self.primary.setText(
-                "Preparing …" if self._preparing else "Train again" if again else "Train"
-            )
-            self.primary.setEnabled(not self._preparing)
+            words = "Train again" if again else "Train"
+            if self._simulating:
+                n = self.mixing.adds
+                words = f"Simulating {n} pair{'s' * (n != 1)} … (cancel)"
+            elif self._preparing:
+                words = "Preparing …"
+            self.primary.setText(words)
+            self.primary.setEnabled(self._simulating or not self._preparing)
         project = self._session.project
         found = None
         if project is not None and not self.training:
