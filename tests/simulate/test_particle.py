@@ -163,7 +163,7 @@ def test_the_same_seed_gives_the_same_particle() -> None:
         ({"zone": (0, 0, 0)}, "zone axis"),
         ({"zone": (1, 0, 0), "twins_percent": 10}, "twin"),
         ({"metal": "Ru", "twins_percent": 10}, "twin"),
-        ({"particles": 60, "diameter_nm": 5.0}, "fit"),
+        ({"particles": 60, "diameter_nm": 5.0}, "no room"),
     ],
 )
 def test_what_does_not_go_together_is_refused_in_a_sentence(

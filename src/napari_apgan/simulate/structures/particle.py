@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import scipy
 from pydantic import Field
-from scipy.spatial import ConvexHull, HalfspaceIntersection, cKDTree
 
 from napari_apgan.elements import SYMBOLS
 from napari_apgan.errors import UserError
@@ -189,8 +189,10 @@ def _scaled_facets(
         Diameter of the sphere of that volume.
     """
     normals, distances = facet_planes(metal, crystal, rng)
-    corners = HalfspaceIntersection(np.column_stack([normals, -distances]), np.zeros(3))
-    volume = float(ConvexHull(corners.intersections).volume)
+    corners = scipy.spatial.HalfspaceIntersection(
+        np.column_stack([normals, -distances]), np.zeros(3)
+    )
+    volume = float(scipy.spatial.ConvexHull(corners.intersections).volume)
     scale = size_pm * (math.pi / 6 / volume) ** (1 / 3)
     farthest = float(np.linalg.norm(corners.intersections, axis=1).max())
     return normals, distances * scale, farthest * scale
@@ -235,7 +237,7 @@ def _twin(body: _Body, normal: Floats) -> _Body:
 def _shed(body: _Body, bond_pm: float) -> _Body:
     """Return a particle without atoms that have too few neighbours within `bond_pm`."""
     for _ in range(3):
-        pairs = cKDTree(body.xyz_pm).query_pairs(bond_pm, output_type="ndarray")
+        pairs = scipy.spatial.cKDTree(body.xyz_pm).query_pairs(bond_pm, output_type="ndarray")
         stays: Bools = np.bincount(pairs.ravel(), minlength=len(body.site)) >= FEWEST_NEIGHBOURS
         # Of a few atoms none has enough neighbours; they stay as they are.
         if stays.all() or not stays.any():
@@ -257,7 +259,7 @@ def _relax(body: _Body, bond_pm: float, share: float) -> _Body:
     """
     if share == 0 or not len(body.site):
         return body
-    first, second = cKDTree(body.xyz_pm).query_pairs(bond_pm, output_type="ndarray").T
+    first, second = scipy.spatial.cKDTree(body.xyz_pm).query_pairs(bond_pm, output_type="ndarray").T
     step = body.xyz_pm[second] - body.xyz_pm[first]
     pull = np.stack(
         [
@@ -274,15 +276,15 @@ def _scatter(sizes_pm: Floats, reach_pm: float, rng: np.random.Generator) -> Flo
     radii = 0.5 * sizes_pm * (1.0 + 2 * FACET_SPREAD) + 0.5 * PARTICLE_GAP_PM
     middles = np.zeros((0, 2))
     for number, radius in enumerate(radii.tolist()):
-        around = max(0.35 * reach_pm - radius, 0.0) if number == 0 else reach_pm
+        around = reach_pm + radius if number else max(0.35 * reach_pm - radius, 0.0)
         distance, angle = around * np.sqrt(rng.random(400)), rng.uniform(0, 2 * math.pi, 400)
         tries = np.column_stack([distance * np.cos(angle), distance * np.sin(angle)])
         apart = np.hypot(*(tries[:, None] - middles[None]).transpose(2, 0, 1))
         free = np.flatnonzero((apart >= radius + radii[:number]).all(axis=1))
         if not len(free):
             raise UserError(
-                f"{len(radii)} particles do not fit beside each other into the frame: ask for "
-                "fewer or smaller ones."
+                f"The frame has no room for {len(radii)} particles of this size: ask for fewer or "
+                "smaller ones."
             )
         middles = np.concatenate([middles, tries[free[:1]]])
     return middles
