@@ -7,6 +7,7 @@ contrast transfer function, and an average over many foci.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -203,3 +204,15 @@ def compare_hrtem(side: int = 128) -> Iterator[Comparison]:
             settings = ImagingSettings(aberrations=lens)
             image = hrtem_image(scene, settings, rng)
             yield compare_images(name, scene, settings, image, abtem_image(scene, settings))
+
+
+def main() -> int:
+    """Write one line a comparison; ``python -m napari_apgan.simulate.imaging.compare``."""
+    for row in compare_hrtem():
+        sys.stdout.write(f"{row}\n")
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
