@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
 
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, Frame
@@ -96,9 +96,11 @@ def resample_frame(frame: Frame, scale: tuple[float, float]) -> Frame:
 def _resize(image: NDArray[np.float32], factors: tuple[float, float]) -> NDArray[np.float32]:
     blur = [_blur(f) for f in factors]
     if any(blur):
-        image = gaussian_filter(image, blur, mode="nearest")
+        image = scipy.ndimage.gaussian_filter(image, blur, mode="nearest")
     # grid_mode: pixels are areas, so x becomes (x + 1/2) f - 1/2.
-    out: NDArray[np.float32] = zoom(image, factors, order=1, mode="nearest", grid_mode=True)
+    out: NDArray[np.float32] = scipy.ndimage.zoom(
+        image, factors, order=1, mode="nearest", grid_mode=True
+    )
     return out
 
 
@@ -142,7 +144,7 @@ def maps_to_frame(
     x0, y0, x1, y1 = box
     blur = (0.0, _blur(1 / factors[0]), _blur(1 / factors[1]))
     if any(blur):
-        maps = gaussian_filter(maps, blur, mode="nearest", truncate=4.0)
+        maps = scipy.ndimage.gaussian_filter(maps, blur, mode="nearest", truncate=4.0)
     along_y = _linear(maps, 1, (np.arange(y0, y1) + 0.5) * factors[0] - 0.5 - origin[0])
     return _linear(along_y, 2, (np.arange(x0, x1) + 0.5) * factors[1] - 0.5 - origin[1])
 

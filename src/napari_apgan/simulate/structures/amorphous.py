@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from napari_apgan.errors import UserError
 from napari_apgan.simulate.scene import OFFSET_PM
@@ -111,7 +111,7 @@ def _push_apart(xyz: Floats, smallest_pm: float, thickness_pm: float) -> Floats:
     xyz = xyz.copy()
     goal = 1.02 * smallest_pm
     for _ in range(ROUNDS):
-        pairs = cKDTree(xyz).query_pairs(1.25 * smallest_pm, output_type="ndarray")
+        pairs = scipy.spatial.cKDTree(xyz).query_pairs(1.25 * smallest_pm, output_type="ndarray")
         for _ in range(PUSHES):
             apart = xyz[pairs[:, 0]] - xyz[pairs[:, 1]]
             distance = np.maximum(np.sqrt((apart**2).sum(axis=1)), 1e-6)
@@ -129,7 +129,7 @@ def _push_apart(xyz: Floats, smallest_pm: float, thickness_pm: float) -> Floats:
 
 def _drop_close(xyz: Floats, smallest_pm: float) -> Floats:
     """Return the positions without the later one of each pair that is still too close."""
-    pairs = cKDTree(xyz).query_pairs(smallest_pm, output_type="ndarray")
+    pairs = scipy.spatial.cKDTree(xyz).query_pairs(smallest_pm, output_type="ndarray")
     keep = np.ones(len(xyz), dtype=np.bool_)
     keep[pairs[:, 1]] = False  # of a pair, scipy names the smaller index first
     return xyz[keep]
@@ -185,4 +185,4 @@ def lay_patches(
     film = film[film[:, 2] <= height]
     if not len(film) or not len(sheet_pm):
         return film[:0]
-    return film[cKDTree(sheet_pm).query(film[:, :2])[0] < SHEET_PM]
+    return film[scipy.spatial.cKDTree(sheet_pm).query(film[:, :2])[0] < SHEET_PM]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
-from scipy.spatial import Delaunay, cKDTree
+import scipy
 
 from napari_apgan.simulate.specimen import Floats, Ints
 
@@ -171,13 +171,13 @@ def _near_others(centres: Floats, grain: Ints, distance_pm: float) -> Bools:
     for g in np.unique(grain).tolist():
         own, other = grain == g, grain != g
         if own.any() and other.any():
-            near[own] = cKDTree(centres[other]).query(centres[own])[0] < distance_pm
+            near[own] = scipy.spatial.cKDTree(centres[other]).query(centres[own])[0] < distance_pm
     return near
 
 
 def _merge(centres: Floats, loose: Bools) -> tuple[Floats, Bools]:
     """Replace pairs that are too close by their middle, the closest first."""
-    pairs = cKDTree(centres).query_pairs(MERGE * LATTICE_PM, output_type="ndarray")
+    pairs = scipy.spatial.cKDTree(centres).query_pairs(MERGE * LATTICE_PM, output_type="ndarray")
     length = np.hypot(*(centres[pairs[:, 0]] - centres[pairs[:, 1]]).T)
     gone = np.zeros(len(centres), dtype=np.bool_)
     centres = centres.copy()
@@ -193,7 +193,7 @@ def _merge(centres: Floats, loose: Bools) -> tuple[Floats, Bools]:
 def _fill(centres: Floats, loose: Bools) -> tuple[Floats, Bools]:
     """Put a centre into every gap, the widest first."""
     for _ in range(4):
-        simplices = Delaunay(centres).simplices
+        simplices = scipy.spatial.Delaunay(centres).simplices
         simplices = simplices[loose[simplices].all(axis=1)]
         middle, radius = _circles(centres[simplices])
         wide = np.flatnonzero((radius > ROOM * LATTICE_PM) & (radius < 2 * LATTICE_PM))
@@ -228,11 +228,11 @@ def even_out(centres: Floats, loose: Bools, steps: int) -> Floats:
     """
     if not loose.any():
         return centres
-    near = cKDTree(centres[loose]).query(centres)[0] < 2.5 * LATTICE_PM
+    near = scipy.spatial.cKDTree(centres[loose]).query(centres)[0] < 2.5 * LATTICE_PM
     local, moves = centres[near], loose[near]
     for k in range(steps):
         if k % RENEW == 0:
-            indices, neighbours = Delaunay(local).vertex_neighbor_vertices
+            indices, neighbours = scipy.spatial.Delaunay(local).vertex_neighbor_vertices
             first = np.repeat(np.arange(len(local)), np.diff(indices))
         step = local[neighbours] - local[first]
         length = np.hypot(*step.T)
@@ -246,12 +246,12 @@ def even_out(centres: Floats, loose: Bools, steps: int) -> Floats:
 
 def _neighbours(centres: Floats) -> Ints:
     """Return the (M,) number of neighbours of each ring centre."""
-    return np.diff(Delaunay(centres).vertex_neighbor_vertices[0]).astype(np.int_)
+    return np.diff(scipy.spatial.Delaunay(centres).vertex_neighbor_vertices[0]).astype(np.int_)
 
 
 def dual(centres: Floats, grain_of: Callable[[Floats], Ints], turn_rad: Floats) -> Network:
     """Return the network with an atom in each triangle of ring centres."""
-    mesh = Delaunay(centres)
+    mesh = scipy.spatial.Delaunay(centres)
     corners = centres[mesh.simplices]
     keep = _circles(corners)[1] < LATTICE_PM  # the rim is closed by long thin triangles
     number = np.where(keep, np.cumsum(keep) - 1, -1)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from napari_apgan.elements import SYMBOLS
 from napari_apgan.errors import UserError
@@ -108,9 +106,15 @@ def _linked(xy: Floats, tolerance: float, grain: float) -> Ints:
     """
     spot, index = np.unique(np.round(xy / grain).astype(np.int64), axis=0, return_inverse=True)
     index = index.reshape(-1)
-    pairs = cKDTree(mean_by(index, xy, len(spot))).query_pairs(tolerance, output_type="ndarray")
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(spot), len(spot)))
-    label: Ints = connected_components(graph, directed=False)[1].astype(np.int_)
+    pairs = scipy.spatial.cKDTree(mean_by(index, xy, len(spot))).query_pairs(
+        tolerance, output_type="ndarray"
+    )
+    graph = scipy.sparse.coo_array(
+        (np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(spot), len(spot))
+    )
+    label: Ints = scipy.sparse.csgraph.connected_components(graph, directed=False)[1].astype(
+        np.int_
+    )
     return label[index]
 
 
@@ -197,7 +201,8 @@ def make_specimen(
     kind = kind.reshape(-1)
     atoms = np.zeros((count, len(species)), dtype=np.int_)
     np.add.at(atoms, (dense[counts], kind[counts]), 1)
-    main = (atoms * species.astype(np.float64) ** Z_POWER).argmax(axis=1)
+    weight = atoms * species.astype(np.float64) ** Z_POWER
+    main = weight.argmax(axis=1) if len(species) else np.zeros(count, dtype=np.int_)
     of_main = counts & (kind == np.append(main, -1)[dense])
     site = mean_by(dense[of_main], xyz_pm[of_main, :2], count)
     label = name_species(atoms > 0, species) if sublattice is None else sublattice[names]

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from scipy.spatial import cKDTree
+import scipy
 
 from napari_apgan.simulate.specimen import Floats, Ints
 
@@ -186,7 +186,7 @@ def take_atoms(network: Network, share: float, rng: np.random.Generator) -> tupl
     gone = network.xy_pm[~kept]
     free: Bools = np.zeros(len(closed), dtype=np.bool_)
     if len(gone):
-        free |= cKDTree(gone).query(closed.xy_pm)[0] < VACANCY_REACH_PM
+        free |= scipy.spatial.cKDTree(gone).query(closed.xy_pm)[0] < VACANCY_REACH_PM
     return relax(closed, free), kept
 
 

@@ -12,10 +12,8 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array, eye_array
-from scipy.sparse.linalg import SuperLU, splu
-from scipy.spatial import cKDTree
 
 from napari_apgan.simulate.specimen import Floats, Ints
 
@@ -83,7 +81,11 @@ def honeycomb(reach_pm: float) -> Network:
 
 def bond_near(xy_pm: Floats, grain: Ints, turn_rad: Floats, bond_pm: float = CC_PM) -> Network:
     """Return the network with bonds between atoms within 1.2 bond lengths."""
-    bonds = cKDTree(xy_pm).query_pairs(1.2 * bond_pm, output_type="ndarray").astype(np.int_)
+    bonds = (
+        scipy.spatial.cKDTree(xy_pm)
+        .query_pairs(1.2 * bond_pm, output_type="ndarray")
+        .astype(np.int_)
+    )
     return Network(xy_pm, bonds, np.full(len(bonds), bond_pm), grain, turn_rad)
 
 
@@ -177,7 +179,7 @@ def _near_strain(network: Network) -> Bools:
     near: Bools = np.zeros(len(network), dtype=np.bool_)
     if wrong.any():
         middle = network.xy_pm[network.bonds[wrong]].mean(axis=1)
-        near |= cKDTree(middle).query(network.xy_pm)[0] < 3 * LATTICE_PM
+        near |= scipy.spatial.cKDTree(middle).query(network.xy_pm)[0] < 3 * LATTICE_PM
     return near
 
 
@@ -210,10 +212,14 @@ def _settle(network: Network, free: Bools) -> Network:
     return network
 
 
-def _factorise(normal: csc_array, damping: float) -> SuperLU:
+def _factorise(normal: scipy.sparse.csc_array, damping: float) -> scipy.sparse.linalg.SuperLU:
     """Factorise a symmetric positive matrix after adding damping to its diagonal."""
-    lift = damping * float(normal.diagonal().mean()) * eye_array(normal.shape[0], format="csc")
-    return splu(
+    lift = (
+        damping
+        * float(normal.diagonal().mean())
+        * scipy.sparse.eye_array(normal.shape[0], format="csc")
+    )
+    return scipy.sparse.linalg.splu(
         (normal + lift).tocsc(),
         permc_spec="MMD_AT_PLUS_A",
         diag_pivot_thresh=0.0,
@@ -247,7 +253,7 @@ class _Springs:
         self.row, self.column = row[self.used], column[self.used]
         self.shape = (self.n_bonds + n_angles, self.unknowns)
 
-    def linearise(self, network: Network) -> tuple[float, csr_array, Floats]:
+    def linearise(self, network: Network) -> tuple[float, scipy.sparse.csr_array, Floats]:
         """Return the energy, the Jacobian and the residuals."""
         along = network.vectors(self.first, self.second)
         stretch = math.sqrt(3 / 16 * STRETCH) / self.rest
@@ -266,7 +272,7 @@ class _Springs:
         parts = [-d_bond, d_bond, -d_one - d_two, d_one, d_two]
         data = np.concatenate([p.ravel() for p in parts])[self.used]
         residual = np.concatenate([bond, angle])
-        jacobian = csr_array((data, (self.row, self.column)), shape=self.shape)
+        jacobian = scipy.sparse.csr_array((data, (self.row, self.column)), shape=self.shape)
         return float(residual @ residual), jacobian, residual
 
     def moved(self, network: Network, step: Floats) -> Network:

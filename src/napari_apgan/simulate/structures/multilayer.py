@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from pydantic import Field
-from scipy.special import erf
 
 from napari_apgan.errors import UserError
 from napari_apgan.simulate.specimen import Floats, Ints, Specimen
@@ -193,7 +193,9 @@ def _shares(bounds: list[tuple[int, int]], count: int, width_cells: float) -> Fl
         below = -math.inf if low == 0 else low - 0.5
         above = math.inf if high == count else high - 0.5
         scale = math.sqrt(2) * width_cells
-        share += 0.5 * (erf((rows - below) / scale) - erf((rows - above) / scale))
+        share += 0.5 * (
+            scipy.special.erf((rows - below) / scale) - scipy.special.erf((rows - above) / scale)
+        )
     share[share < PURE] = 0.0
     share[share > 1.0 - PURE] = 1.0
     return share
