@@ -329,3 +329,10 @@ def test_what_cannot_be_cut_is_refused_in_a_sentence() -> None:
     strands = strands_within(cut, 5000.0)
     assert "million atoms" in refusal(lambda: fill(strands, 0.0, 1e7))
     assert "million atoms" in refusal(lambda: strands_within(cut, 1e7))
+
+
+def test_nothing_makes_an_empty_specimen() -> None:
+    none = np.zeros(0, dtype=int)
+    specimen = make_specimen(np.zeros((0, 3)), none, none, STILL, sublattice=np.zeros(0, dtype=str))
+    assert specimen.n_columns == 0
+    assert len(place(specimen, View(), SHAPE, PIXEL_PM).columns) == 0

@@ -73,8 +73,8 @@ class ParticleSettings(BaseStructure):
     metal: Metal = "Pt"
     alloy: Metal | None = None
     alloy_percent: float = Field(default=0.0, ge=0, le=100)
-    diameter_nm: float = Field(default=4.0, ge=0.5, le=50)
-    diameter_spread_percent: float = Field(default=15.0, ge=0, le=80)
+    diameter_nm: float = Field(default=4.0, ge=1, le=50)
+    diameter_spread_percent: float = Field(default=15.0, ge=0, le=50)
     particles: int = Field(default=1, ge=1, le=100)
     shape: Literal["faceted", "round"] = "faceted"
     zone: Direction = (1, 1, 0)
