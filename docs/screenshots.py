@@ -76,6 +76,12 @@ def main(folder: Path) -> int:
     until(lambda: workbench.label_tab.detection.candidates > 0, 30)
     shoot("detect")
     workbench.label_tab.detection.discard()
+    workbench.label_tab.open_simulate()
+    simulate = workbench.label_tab.simulate
+    simulate.show_example("pto-sto")
+    drawn = until(lambda: "SNR" in simulate.said.text(), 60)
+    shoot("simulate")
+    workbench.label_tab.close_simulate()
 
     truth = make_sample(seed=7, n_frames=1, shape=(384, 384)).pairs[0].atoms
     left = truth[truth["x_px"] < 215]
@@ -105,7 +111,7 @@ def main(folder: Path) -> int:
     workbench.session.close_project()
     viewer.close()
     turn()
-    return 0 if ended else 1
+    return 0 if ended and drawn else 1
 
 
 if __name__ == "__main__":

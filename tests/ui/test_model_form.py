@@ -140,6 +140,24 @@ def test_every_example_goes_through_the_forms_unchanged(qtbot):
         assert forms.settings() == example, name
 
 
+def test_another_mode_takes_its_usual_microscope_and_a_file_is_asked_for(qtbot):
+    forms = SimulationForms()
+    qtbot.addWidget(forms)
+    mode = forms.imaging.editors["mode"]
+    mode.setCurrentIndex(mode.findData("haadf"))
+    mode.activated.emit(mode.currentIndex())
+    assert forms.settings().imaging == ImagingSettings.usual("haadf")
+    forms.kind.setCurrentIndex(forms.kind.findData("file"))
+    with pytest.raises(UserError) as error:
+        forms.settings()
+    assert str(error.value) == "File is empty: fill it in."
+    forms.structure.editors["path"].setText("somewhere/GaAs.cif")
+    forms.structure.editors["zone"].setText("1 1 0")
+    structure = forms.settings().structure
+    assert structure.path.name == "GaAs.cif"
+    assert structure.zone == (1, 1, 0)
+
+
 def test_a_row_keeps_its_choice_and_loses_the_middle_of_its_name(qtbot):
     table = RowList(most_rows=3)
     qtbot.addWidget(table)

@@ -26,6 +26,7 @@ def typed(line, text: str) -> None:
     """Put a text in a line as a hand does."""
     line.setFocus()
     line.selectAll()
+    QTest.keyClick(line, Qt.Key.Key_Backspace)
     QTest.keyClicks(line, text)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import QPoint, Qt, Signal
 from qtpy.QtGui import QColor, QIcon
-from qtpy.QtWidgets import QColorDialog, QInputDialog, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QColorDialog, QInputDialog, QMenu, QPushButton, QToolButton, QWidget
 from superqt import QFlowLayout
 
 from napari_apgan.elements import Element
@@ -33,9 +33,7 @@ class ElementChips(QWidget):
         self._layout.setSpacing(4)
         self.chips: dict[str, QToolButton] = {}
         self._elements: tuple[Element, ...] = ()
-        self.add_button = QToolButton()
-        self.add_button.setText("+ Element")
-        self.add_button.setMinimumHeight(24)
+        self.add_button = QPushButton("+ Element")
         self.add_button.setToolTip("Add an element from the periodic table, or a class of your own")
         self.add_button.clicked.connect(self._add)
 

@@ -86,12 +86,12 @@ class LabelTab(QWidget):
         layout.addWidget(rule())
         layout.addLayout(
             row(
-                heading("No labels needed"),
+                heading("Simulated pairs"),
                 1,
                 text_button(
                     "Simulate…",
                     self.open_simulate,
-                    "Make training pairs with exact atoms from a structure and a microscope",
+                    "Training pairs with exact atoms, made from a structure; no labels needed",
                 ),
             )
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -17,10 +18,12 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
+    QFileDialog,
     QFormLayout,
     QLabel,
     QLineEdit,
     QSizePolicy,
+    QStyle,
     QVBoxLayout,
     QWidget,
 )
@@ -165,7 +168,23 @@ class ModelForm(QWidget):
         line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         line.editingFinished.connect(self.changed.emit)
         line.textEdited.connect(lambda _: self.typed.emit())
+        if Path in inner_types(field.annotation):
+            self._offer_files(line)
         return line
+
+    def _offer_files(self, line: QLineEdit) -> None:
+        """Give a line for a path a button that asks for a file."""
+
+        def ask() -> None:
+            path, _ = QFileDialog.getOpenFileName(self, "Choose a file", line.text())
+            if path:
+                line.setText(path)
+                self.changed.emit()
+
+        icon = self.style().standardIcon(QStyle.StandardPixmap.SP_DirOpenIcon)
+        button = line.addAction(icon, QLineEdit.ActionPosition.TrailingPosition)
+        button.setToolTip("Choose a file")
+        button.triggered.connect(lambda _=False: ask())
 
     def set_defaults(self, values: Mapping[str, Any]) -> None:
         """Show what empty fields stand for."""
@@ -250,6 +269,8 @@ def complaint(error: ValidationError, given: Mapping[str, Any]) -> str:
     message = _PARSING.sub("", message)
     if first["type"] == "value_error":
         return f"{message}."
+    if first["type"] == "missing" and isinstance(first["loc"][-1], str):
+        return f"{caption_of(first['loc'][-1])} is empty: fill it in."
     value: Any = given
     names = [part for part in first["loc"] if isinstance(part, str)]
     name = ""

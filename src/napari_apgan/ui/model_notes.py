@@ -29,7 +29,8 @@ _WORDS = {
     "abf": "ABF",
     "abtem": "abTEM (multislice)",
     "fast": "fast",
-    "uvw": "Zone axis [uvw]",
+    "zone": "Zone axis [uvw]",
+    "path": "File",
     "shape": "Rows x columns (px)",
 }
 

@@ -9,7 +9,6 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QLabel,
-    QStackedWidget,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -59,7 +58,8 @@ class SimulationForms(QWidget):
         for kind in STRUCTURES:
             self.kind.addItem(words_of(kind), kind)
         self._structures: dict[str, ModelForm] = {}
-        self._stack = QStackedWidget()
+        # No stack of pages: that is as high as the longest form, and folds could not open.
+        self._room = QVBoxLayout()
         self.imaging = self._form(ImagingSettings, all_fields(ImagingSettings, _LENS_FIRST))
         self.degradation = self._form(
             DegradationSettings, all_fields(DegradationSettings, _NOISE_FIRST)
@@ -71,7 +71,7 @@ class SimulationForms(QWidget):
         self.tabs.tabBar().setDrawBase(False)
         line = row(QLabel("Kind"), self.kind)
         line.setStretch(1, 1)
-        structure = _page(line, self._stack)
+        structure = _page(line, self._room)
         for title, page in (
             ("Structure", structure),
             ("Microscope", _page(self.imaging)),
@@ -84,6 +84,7 @@ class SimulationForms(QWidget):
         layout.addWidget(self.tabs)
         self._show_kind()
         self.kind.currentIndexChanged.connect(self._on_kind)
+        self.imaging.editors["mode"].activated.connect(self._on_mode)
 
     def _form(self, model: Any, fields: dict[str, str] | None = None) -> ModelForm:
         form = ModelForm(model, fields, shown=_SHOWN, empty_words=_EMPTY)
@@ -97,17 +98,23 @@ class SimulationForms(QWidget):
         kind = str(self.kind.currentData())
         if kind not in self._structures:
             self._structures[kind] = self._form(STRUCTURES[kind])
-            self._stack.addWidget(self._structures[kind])
+            self._room.addWidget(self._structures[kind])
         return self._structures[kind]
 
     def _show_kind(self) -> None:
-        form = self.structure
-        self._stack.setCurrentWidget(form)
-        # The stack is as high as the form that is seen, not as the longest one.
-        self._stack.setFixedHeight(form.sizeHint().height())
+        shown = self.structure
+        for form in self._structures.values():
+            form.setVisible(form is shown)
 
     def _on_kind(self) -> None:
         self._show_kind()
+        self.changed.emit()
+
+    def _on_mode(self) -> None:
+        """Take what is usual for the new mode: an HRTEM aperture suits no STEM probe."""
+        editors = self.imaging.editors
+        mode, engine = editors["mode"].currentData(), editors["engine"].currentData()
+        self.imaging.show_values(ImagingSettings.usual(mode, engine))
         self.changed.emit()
 
     def show_settings(self, settings: SimulationSettings) -> None:

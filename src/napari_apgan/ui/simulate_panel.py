@@ -119,7 +119,7 @@ class SimulatePanel(QWidget):
 
     def _connect(self) -> None:
         simulator = self.simulator
-        self.example.activated.connect(self._on_example)
+        self.example.activated.connect(lambda at: self.show_example(self.example.itemData(at)))
         self.forms.changed.connect(self._ask)
         self.forms.kind.currentIndexChanged.connect(self._on_kind)
         self.rings.toggled.connect(self._on_rings)
@@ -144,10 +144,12 @@ class SimulatePanel(QWidget):
         if self.whole.text():
             self._ask()
 
-    def _on_example(self) -> None:
+    def show_example(self, name: str) -> None:
+        """Fill all forms with an example."""
+        self.example.setCurrentIndex(self.example.findData(name))
         self._number = 0
         self._said_by_hand = True
-        self.forms.show_settings(EXAMPLES[str(self.example.currentData())])
+        self.forms.show_settings(EXAMPLES[name])
         self._matched = None
         self._ask()
 
