@@ -101,6 +101,24 @@ def _sample(image, xy):
     return map_coordinates(image, [xy[:, 1], xy[:, 0]], order=3)
 
 
+def test_a_thick_tilted_strained_crystal_still_fills_the_frame():
+    thick = changed(
+        EXAMPLES["srtio3"],
+        {
+            "shape": (96, 96),
+            "structure": {"thickness_nm": 60.0, "displacement_pm": 0.0},
+            "view": {"tilt_mrad": 60.0, "strain_percent": 8.0},
+            "degradation": {"drift_pm": 300.0, "shear_percent": 5.0},
+        },
+    )
+    for number in range(6):
+        ideal = draw_ideal(thick, 4, number)
+        xy = ideal.sampling.to_frame(ideal.scene.columns.xy_px)
+        for corner in np.ndindex(2, 2):
+            # A cell has 26 px; there is a column near every corner.
+            assert np.hypot(*(xy - 95.0 * np.array(corner)).T).min() < 22
+
+
 def test_the_noise_changes_nothing_else():
     """What is under the beam, and how it lies there, does not depend on the noise asked for."""
     one = simulate_pair(with_noise(snr=1.0), seed=3)

@@ -99,7 +99,10 @@ def draw_specimen(settings: SimulationSettings, rng: np.random.Generator) -> Spe
     margin = sampling_of(settings).margin_px
     rows, columns = settings.shape
     shape = (rows + 2 * margin, columns + 2 * margin)
-    return build(settings.structure, rng, reach_pm(shape, settings.pixel_size_pm))
+    # A mistilt moves what lies deep in a thick specimen.
+    thickness = 1000.0 * float(getattr(settings.structure, "thickness_nm", 0.0))
+    reach = reach_pm(shape, settings.pixel_size_pm, view=settings.view, thickness_pm=thickness)
+    return build(settings.structure, rng, reach)
 
 
 def draw_scene(
