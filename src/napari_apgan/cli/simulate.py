@@ -12,6 +12,7 @@ import typer
 from napari_apgan.errors import UserError
 from napari_apgan.simulate import DESCRIPTIONS, EXAMPLES, SimulationSettings
 from napari_apgan.simulate.examples import find_settings, from_file
+from napari_apgan.simulate.pairs import SimulatedPair, simulate_pairs, write_simulated
 from napari_apgan.simulate.settings import changed, read_settings
 
 from .common import AsJson, Output, Seed, console, print_json, progress_bar
@@ -36,66 +37,86 @@ def frame_shape(text: str) -> tuple[int, int]:
     return parts[0], parts[-1]
 
 
-def base_settings(what: str | None, settings_file: Path | None, zone: str | None) -> Any:
-    """Return the settings that the other options then change."""
-    if settings_file is not None:
-        base = read_settings(settings_file)
-        if what is not None:
-            structure = find_settings(what).structure if what in EXAMPLES else None
-            base = base.model_copy(
-                update={"structure": structure or from_file(Path(what)).structure}
-            )
-    elif what is None:
+def base_settings(
+    what: str | None, settings_file: Path | None, zone: str | None
+) -> SimulationSettings:
+    """Return the settings that the other options then change.
+
+    Raises
+    ------
+    UserError
+        When nothing is named, or what is named cannot be found or turned.
+    """
+    if what is None and settings_file is None:
         raise UserError(
             f"Say what to simulate: {', '.join(EXAMPLES)}, a structure file, or --settings FILE."
         )
-    elif what in EXAMPLES or what.endswith(".json"):
-        base = find_settings(what)
-    else:
-        base = from_file(Path(what))
-    if zone is None:
-        return base
-    if "zone" not in type(base.structure).model_fields:
+    base = None if settings_file is None else read_settings(settings_file)
+    if what is not None:
+        named = what in EXAMPLES or what.endswith(".json")
+        found = find_settings(what) if named else from_file(Path(what))
+        # A structure by name, seen as the settings say.
+        base = found if base is None else base.model_copy(update={"structure": found.structure})
+    assert base is not None
+    return base if zone is None else along(base, zone)
+
+
+def along(settings: SimulationSettings, zone: str) -> SimulationSettings:
+    """Return settings whose structure is seen along a zone axis."""
+    structure = settings.structure
+    known = getattr(structure, "zone", None)
+    if known is None:
         raise UserError(
-            f"A {base.structure.kind} has no zone axis to choose: leave --zone out, or give a "
-            "structure file."
+            f"A {structure.kind} has no zone axis to choose: leave --zone out, or give a structure "
+            "file."
         )
-    chosen: Any = whole_numbers(zone, 3, "--zone")
-    if base.structure.kind != "file":
-        chosen = "".join(str(n) for n in chosen)
-    return changed(base, {"structure": {"zone": chosen}})
+    chosen = whole_numbers(zone, 3, "--zone")
+    written = "".join(map(str, chosen)) if isinstance(known, str) else chosen
+    return changed(settings, {"structure": {"zone": written}})
 
 
-def summary(
-    settings: SimulationSettings, folder: Path, made: list[dict[str, Any]], asked: int, took: float
-) -> dict[str, Any]:
-    """Return what was made, as numbers."""
-    atoms: Counter[str] = Counter()
-    for one in made:
-        atoms.update(one["atoms"])
-    return {
-        "folder": str(folder),
-        "pairs": len(made),
-        "asked": asked,
-        "names": [one["name"] for one in made],
-        "atoms": dict(atoms),
-        "vacancies": sum(one["vacancies"] for one in made),
-        "snr": _mean([one["snr"] for one in made]),
-        "dose_e_per_a2": _mean([one["dose"] for one in made]),
-        "missing_fraction": _mean([one["missing"] for one in made]),
-        "pixel_size_pm": settings.pixel_size_pm,
-        "shape": list(settings.shape),
-        "seconds": took,
-    }
+class Tally:
+    """Counts what the written pairs hold."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.atoms: Counter[str] = Counter()
+        self.vacancies = 0
+        self._recorded: list[dict[str, Any]] = []
+        self._began = time.perf_counter()
+
+    def add(self, made: SimulatedPair) -> None:
+        """Count a pair."""
+        self.names.append(made.pair.name)
+        self.atoms.update(made.pair.atoms["element"].tolist())
+        self.vacancies += len(made.vacancies)
+        self._recorded.append(made.record["degradation"])
+
+    def mean(self, name: str) -> float | None:
+        """Return the mean of something recorded; None where it was not."""
+        known = [float(r[name]) for r in self._recorded if r[name] is not None]
+        return sum(known) / len(known) if known else None
+
+    def summary(self, settings: SimulationSettings, folder: Path, asked: int) -> dict[str, Any]:
+        """Return what was made, as numbers."""
+        return {
+            "folder": str(folder),
+            "pairs": len(self.names),
+            "asked": asked,
+            "names": self.names,
+            "atoms": dict(self.atoms),
+            "vacancies": self.vacancies,
+            "snr": self.mean("snr"),
+            "dose_e_per_a2": self.mean("dose_e_per_a2"),
+            "missing_fraction": self.mean("missing_fraction"),
+            "pixel_size_pm": settings.pixel_size_pm,
+            "shape": list(settings.shape),
+            "seconds": time.perf_counter() - self._began,
+        }
 
 
-def _mean(values: list[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return sum(known) / len(known) if known else None
-
-
-def say(result: dict[str, Any]) -> str:
-    """Return the summary as a sentence."""
+def sentence(result: dict[str, Any]) -> str:
+    """Return a summary as a sentence."""
     atoms = ", ".join(f"{count} {name}" for name, count in result["atoms"].items()) or "no column"
     noise = "" if result["snr"] is None else f", SNR {result['snr']:.3g}"
     dose = result["dose_e_per_a2"]
@@ -115,6 +136,23 @@ def refuse_taken(folder: Path, settings: SimulationSettings, first: int, n: int)
                 f"{folder} holds {name} already: choose another folder, or go on after the last "
                 "one with --first."
             )
+
+
+def changes_of(
+    snr: float | None,
+    dose: float | None,
+    drop: float | None,
+    engine: str | None,
+    mode: str | None,
+) -> dict[str, Any]:
+    """Return what the options change in the noise and the lens."""
+    noise: dict[str, Any] = {}
+    if snr is not None or dose is not None:
+        noise |= {"snr": snr, "dose": dose}
+    if drop is not None:
+        noise |= {"loss": "random" if drop else "none", "lost_fraction": drop}
+    lens = {k: v for k, v in {"engine": engine, "mode": mode}.items() if v is not None}
+    return {"degradation": noise, "imaging": lens}
 
 
 def register(app: typer.Typer) -> None:
@@ -152,48 +190,27 @@ def register(app: typer.Typer) -> None:
         ] = False,
         as_json: AsJson = False,
     ) -> None:
-        from napari_apgan.simulate.pairs import simulate_pairs, write_simulated
-
-        noise: dict[str, Any] = {}
-        if snr is not None or dose is not None:
-            noise |= {"snr": snr, "dose": dose}
-        if drop is not None:
-            noise |= {"loss": "random" if drop else "none", "lost_fraction": drop}
-        lens = {k: v for k, v in {"engine": engine, "mode": mode}.items() if v is not None}
-        changes: dict[str, Any] = {"degradation": noise, "imaging": lens}
-        if pixel_size is not None:
-            changes["pixel_size_pm"] = pixel_size
+        changes = changes_of(snr, dose, drop, engine, mode)
+        given = {"pixel_size_pm": pixel_size, "variety": variety}
+        changes |= {name: value for name, value in given.items() if value is not None}
         if shape is not None:
             changes["shape"] = frame_shape(shape)
-        if variety is not None:
-            changes["variety"] = variety
         chosen = changed(base_settings(what, settings, zone), changes)
         if print_settings:
             print_json(chosen.model_dump(mode="json"))
             return
         refuse_taken(output, chosen, first, n)
-        began = time.perf_counter()
-        made: list[dict[str, Any]] = []
-        stopped = False
+        tally = Tally()
+        stopped = ""
         try:
             with progress_bar(chosen.title) as move:
                 pairs = simulate_pairs(chosen, n, seed=seed, first=first, on_progress=move)
-                for one in write_simulated(pairs, output):
-                    degradation = one.record["degradation"]
-                    made.append(
-                        {
-                            "name": one.pair.name,
-                            "atoms": Counter(one.pair.atoms["element"].tolist()),
-                            "vacancies": len(one.vacancies),
-                            "snr": degradation["snr"],
-                            "dose": degradation["dose_e_per_a2"],
-                            "missing": degradation["missing_fraction"],
-                        }
-                    )
+                for made in write_simulated(pairs, output):
+                    tally.add(made)
         except KeyboardInterrupt:
-            stopped = True
-        result = summary(chosen, output, made, n, time.perf_counter() - began)
-        console.print(("Stopped. " if stopped else "") + say(result), soft_wrap=True, markup=False)
+            stopped = "Stopped. "
+        result = tally.summary(chosen, output, n)
+        console.print(stopped + sentence(result), soft_wrap=True, markup=False)
         if as_json:
             print_json(result)
         if stopped:
