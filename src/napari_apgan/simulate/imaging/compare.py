@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from napari_apgan.simulate.scene import Scene, View, place, reach_pm
 from napari_apgan.simulate.specimen import Floats
@@ -129,7 +128,7 @@ def local_shifts(image: Floats, reference: Floats, xy_px: Floats, radius_px: flo
         Far enough from the border.
     radius_px : float
     """
-    dy, dx = np.gradient(gaussian_filter(image, 0.5))
+    dy, dx = (np.asarray(np.gradient(image, axis=axis)) for axis in (0, 1))
     reach = math.ceil(radius_px)
     steps = np.arange(-reach, reach + 1)
     disc = steps[None] ** 2 + steps[:, None] ** 2 <= radius_px**2

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import scipy.fft
@@ -188,6 +187,7 @@ def hrtem_image(scene: Scene, settings: ImagingSettings, rng: np.random.Generato
     xyz, number, thermal = scene.xyz_pm[near], scene.number[near], scene.thermal_pm[near]
     slices = cut_in_slices(xyz[:, 2], SHEET_PM)
     at = grid.on_grid(xyz[:, :2])
+    move = _free_space(grid, settings, slices.step_pm) if slices.count > 1 else None
     wave: Waves | None = None
     for sheet in range(slices.count):
         # Atoms between two sheets belong to both, so that their depth is right on average.
@@ -202,7 +202,7 @@ def hrtem_image(scene: Scene, settings: ImagingSettings, rng: np.random.Generato
             share=share[here],
         )
         shift = _phase_object(np.float32(interaction(settings.voltage_kv)) * potential)
-        wave = shift if wave is None else _propagate(wave, grid, settings, slices.step_pm) * shift
+        wave = shift if wave is None or move is None else _propagate(wave, move) * shift
     assert wave is not None  # there is always one slice
     exit_pm = slices.entrance_pm + (slices.count - 1) * slices.step_pm
     return record(wave, grid, settings, focus_pm=slices.middle_pm - exit_pm)
@@ -215,25 +215,23 @@ def _phase_object(turn: NDArray[np.float32]) -> Waves:
     return wave
 
 
-def _propagate(wave: Waves, grid: Grid, settings: ImagingSettings, distance_pm: float) -> Waves:
-    """Return a wave after some free space, without the frequencies that the grid cannot carry."""
-    turn = _free_space(
-        grid.shape, grid.sampling_pm, wavelength_pm(settings.voltage_kv), distance_pm
-    )
+def _free_space(grid: Grid, settings: ImagingSettings, distance_pm: float) -> Waves:
+    """Return the propagator, 0 for frequencies that the grid cannot carry."""
+    turn = math.pi * wavelength_pm(settings.voltage_kv) * distance_pm
+    kx, ky = frequencies(grid.shape, grid.sampling_pm)
+    # Row times column: an exponential of every point would take longer than the propagation.
+    move: Waves = np.exp(-1j * turn * ky**2).astype(np.complex64) * np.exp(
+        -1j * turn * kx**2
+    ).astype(np.complex64)
+    move *= kx**2 + ky**2 < (KEPT / 2 / grid.sampling_pm) ** 2
+    return move
+
+
+def _propagate(wave: Waves, move: Waves) -> Waves:
     spectrum = scipy.fft.fft2(wave, overwrite_x=True, workers=2)
-    moved: Waves = scipy.fft.ifft2(spectrum * turn, overwrite_x=True, workers=2)
+    spectrum *= move
+    moved: Waves = scipy.fft.ifft2(spectrum, overwrite_x=True, workers=2)
     return moved
-
-
-@lru_cache(maxsize=2)
-def _free_space(
-    shape: tuple[int, int], sampling_pm: float, wavelength: float, distance_pm: float
-) -> Waves:
-    kx, ky = frequencies(shape, sampling_pm)
-    k2 = kx**2 + ky**2
-    turn = np.exp(-1j * math.pi * wavelength * distance_pm * k2)
-    kept: Waves = (turn * (k2 < (KEPT / 2 / sampling_pm) ** 2)).astype(np.complex64)
-    return kept
 
 
 def record(wave: Waves, grid: Grid, settings: ImagingSettings, *, focus_pm: float = 0.0) -> Floats:

@@ -25,6 +25,8 @@ VOLT_PM2 = constants.h**2 / (2 * math.pi * constants.m_e * constants.e) * 1e24
 REACH = 8
 #: Frequencies are kept up to this share of the grid's highest; the rest only helps the spreading.
 KEPT = 2 / 3
+#: Points of the largest grid whose factors are remembered.
+LARGEST_KEPT = 4_000_000
 #: Shape of the spreading kernel (`_spread`), best for `REACH` pixels and `KEPT`.
 SHARPNESS = 0.98 * math.pi * REACH * (1 - KEPT / 2)
 
@@ -83,7 +85,9 @@ def projected_potential(
     weight = np.ones(len(number)) if share is None else share
     total: NDArray[np.complex64] | None = None
     for z, u, where in _species(number, thermal_pm):
-        factors = _factors(z, u, shape, sampling_pm)
+        # Large grids would fill the memory with what takes them little time.
+        small = shape[0] * shape[1] <= LARGEST_KEPT
+        factors = (_factors if small else _factors.__wrapped__)(z, u, shape, sampling_pm)
         part = scipy.fft.rfft2(_spread(xy_px[where], weight[where], shape), workers=2)
         part *= factors
         total = part if total is None else total + part
