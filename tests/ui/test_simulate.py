@@ -94,6 +94,9 @@ def test_pairs_made_by_mouse_are_one_row_are_trained_on_and_stay(panel, workbenc
     workbench.show_tab("train")
     tab.refresh_now()
     assert [row.text for row in tab.list.rows] == ["4 simulated pairs · graphene"]
+    tab.list.opened.emit(tab.list.rows[0].key)
+    assert workbench.image_layer.data.shape == (4, 64, 64)
+    assert len(workbench.atoms.labels) == project.count_atoms(workbench.session.source_id, 0) > 20
     # A few steps, with one more pair for this round.
     tab.mixing.each_round.setChecked(True)
     tab.mixing.count.setValue(1)

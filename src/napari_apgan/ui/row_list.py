@@ -118,7 +118,8 @@ class RowList(QListWidget):
         The list is as high as its rows, up to so many; without it, it takes what room there is.
     """
 
-    chosen = Signal(object)  # key
+    chosen = Signal(object)  # key: by a click, or as `opened`
+    opened = Signal(object)  # key: by a double click or Enter
     toggled = Signal(object, bool)  # key, ticked
     remove_wanted = Signal(object)  # key
 
@@ -134,6 +135,7 @@ class RowList(QListWidget):
         self.setItemDelegate(_RowDelegate(self))
         self.itemChanged.connect(self._on_changed)
         self.itemActivated.connect(self._on_chosen)
+        self.itemActivated.connect(lambda item: self.opened.emit(item.data(_ROW).key))
         self.itemClicked.connect(self._on_chosen)
 
     @property

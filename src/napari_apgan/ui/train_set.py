@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_apgan.project import PairEntry, Project
+from napari_apgan.project import PairEntry, Project, Session
 
 from .row_list import Row
 from .simulate_set import Simulated, simulated_in
@@ -10,6 +10,13 @@ from .train_words import frame_words
 
 #: Rows of the training set that are seen without scrolling.
 LIST_ROWS = 5
+
+_FRAME_TIP = (
+    "Ticked frames are learned from, inside their complete regions only; a double click shows them"
+)
+_GROUP_TIP = (
+    "A double click shows them; the cross takes all of them away, and Ctrl+Z brings them back"
+)
 
 Place = tuple[str, int]
 
@@ -25,14 +32,19 @@ def training_rows(project: Project) -> list[Row]:
 
 def _frame_row(project: Project, place: Place, ticked: bool) -> Row:
     name, tail = frame_words(project, *place)
-    tip = f"{name}{tail}\nTicked frames are learned from, inside their complete regions only"
-    return Row(place, name, tail, ticked=ticked, tip=tip)
+    return Row(place, name, tail, ticked=ticked, tip=f"{name}{tail}\n{_FRAME_TIP}")
 
 
 def _group_row(group: Simulated, chosen: set[Place]) -> Row:
     ticked = any(place in chosen for place in group.places)
-    tip = f"{group.atoms:,} atoms\nThe cross takes all of them away; Ctrl+Z brings them back"
+    tip = f"{group.atoms:,} atoms\n{_GROUP_TIP}"
     return Row(group.source_id, group.words, ticked=ticked, removable=True, tip=tip)
+
+
+def go_to_row(session: Session, key: Place | str) -> None:
+    """Show the frame of a row, or the first frame of simulated ones."""
+    source_id, frame = key if isinstance(key, tuple) else (key, 0)
+    session.go_to(source_id, frame)
 
 
 def set_pairs(project: Project, key: Place | str, *, chosen: bool) -> None:

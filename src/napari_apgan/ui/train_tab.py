@@ -34,7 +34,7 @@ from .train_panels import Advanced, Choices
 from .train_plan import TrainPlan, lacking, preview_name
 from .train_progress import ProgressPanel
 from .train_rounds import record_round
-from .train_set import LIST_ROWS, set_pairs, training_rows
+from .train_set import LIST_ROWS, go_to_row, set_pairs, training_rows
 from .train_words import closing_sentence, set_words
 from .widgets import Fold, heading, hint, primary_button, row, rule, scrolled, text_button
 
@@ -102,6 +102,7 @@ class TrainTab(LazyTab):
         session, workbench = self._session, self._workbench
         self.list.toggled.connect(self._on_toggled)
         self.list.remove_wanted.connect(self._on_remove)
+        self.list.opened.connect(lambda key: self._workbench.run(lambda: go_to_row(session, key)))
         self.choices.changed.connect(self._on_choice)
         self.advanced.changed.connect(self.refresh)
         self.mixing.changed.connect(self.refresh)
