@@ -200,6 +200,8 @@ def register(app: typer.Typer) -> None:
             print_json(chosen.model_dump(mode="json"))
             return
         refuse_taken(output, chosen, first, n)
+        if chosen.imaging.engine == "abtem" and chosen.imaging.mode != "hrtem":
+            console.print("Multislice takes minutes for a STEM frame; Ctrl+C keeps what is made.")
         tally = Tally()
         stopped = ""
         try:
