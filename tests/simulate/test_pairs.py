@@ -17,7 +17,13 @@ from napari_apgan.io.pairs import read_pairs
 from napari_apgan.regions import learn_mask
 from napari_apgan.simulate import EXAMPLES, simulate_pair, simulate_pairs, write_simulated
 from napari_apgan.simulate.examples import DESCRIPTIONS, find_settings, from_file
-from napari_apgan.simulate.ideal import columns_in_frame, draw_ideal
+from napari_apgan.simulate.ideal import (
+    columns_in_frame,
+    draw_ideal,
+    draw_scene,
+    draw_specimen,
+    sampling_of,
+)
 from napari_apgan.simulate.scene import Columns
 from napari_apgan.simulate.settings import (
     SimulationSettings,
@@ -112,8 +118,9 @@ def test_a_thick_tilted_strained_crystal_still_fills_the_frame():
         },
     )
     for number in range(6):
-        ideal = draw_ideal(thick, 4, number)
-        xy = ideal.sampling.to_frame(ideal.scene.columns.xy_px)
+        rng = np.random.default_rng(number)
+        scene, _ = draw_scene(draw_specimen(thick, rng), thick, rng)
+        xy = sampling_of(thick).to_frame(scene.columns.xy_px)
         for corner in np.ndindex(2, 2):
             # A cell has 26 px; there is a column near every corner.
             assert np.hypot(*(xy - 95.0 * np.array(corner)).T).min() < 22
