@@ -256,3 +256,13 @@ def test_the_outcome_says_that_simulated_frames_were_scored(tmp_path):
     assert "simulated frames it never saw" in outcome_sentence(RunFolder(tmp_path / "r"))
     # What frames should look like is learned from those that validated it.
     assert reference_of(tmp_path / "r") is not None
+
+
+def test_a_model_of_simulated_frames_goes_on_with_labelled_ones(tmp_path):
+    prepare(tmp_path / "a", steps=1)
+    train(tmp_path / "a")
+    mine = _all(lattice_pair(size=64, pixel_size_pm=30.0), "C")
+    run = prepare(tmp_path / "b", [mine], stream=None, init=str(tmp_path / "a"), steps=1)
+    assert run.pixel_size_pm == 23.0
+    assert run.radius_px == RunFile.read(tmp_path / "a").radius_px
+    assert isinstance(train(tmp_path / "b")[-1], Done)
