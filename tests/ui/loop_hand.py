@@ -5,6 +5,7 @@ Run as a program it is the victim: it opens napari, labels with the mouse, train
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
@@ -91,6 +92,9 @@ def open_image(case: Case, data: Path) -> Workbench:
     """Open napari, an image as a user does, and the workbench."""
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
     viewer.window.resize(1366, 768)
+    # napari collects garbage whenever a layer goes: what stays need not be looked at each time.
+    gc.collect()
+    gc.freeze()
     path = str(data / case.image)
     viewer.open(path, plugin="napari" if path.endswith(".tif") else "napari-apgan")
     workbench = open_workbench(viewer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import subprocess
 import sys
@@ -45,6 +46,7 @@ def windows(qapp) -> Iterator[list[Any]]:
     """Close the windows that a test opened, and stop what it left training."""
     opened: list[Any] = []
     yield opened
+    gc.unfreeze()
     for workbench in opened:
         _close(workbench)
 

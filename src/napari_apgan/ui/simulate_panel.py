@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QGuiApplication, QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -42,6 +42,8 @@ _PAIRS = 60
 _FIRST = "graphene"
 #: Side of the part that is shown close, in px of the frame.
 _CLOSE_PX = 96
+#: A frame that takes longer is waited for with a word (ms).
+_SLOW_MS = 1200
 
 
 class SimulatePanel(QWidget):
@@ -95,6 +97,10 @@ class SimulatePanel(QWidget):
         self._said_by_hand = False
         self._wrong = False
         self._matched: Matched | None = None
+        self._slow = QTimer(self)
+        self._slow.setSingleShot(True)
+        self._slow.setInterval(_SLOW_MS)
+        self._slow.timeout.connect(lambda: self._say("Simulating …"))
         self._build()
         self._connect()
         self.forms.show_settings(EXAMPLES.get(_FIRST, next(iter(EXAMPLES.values()))))
@@ -167,11 +173,13 @@ class SimulatePanel(QWidget):
         settings = self._settings_or_sentence()
         if settings is not None:
             self.simulator.preview(settings, 0, self._number)
+            self._slow.start()
 
     def _settings_or_sentence(self) -> SimulationSettings | None:
         try:
             settings = self.forms.settings()
         except UserError as error:
+            self._slow.stop()
             self._say(str(error), wrong=True)
             return None
         if self._wrong:
@@ -217,6 +225,7 @@ class SimulatePanel(QWidget):
     # ------------------------------------------------------------------ showing
 
     def _on_previewed(self, reply: Previewed) -> None:
+        self._slow.stop()
         self._draw(reply)
         if self._matched is None:
             self._say(preview_words(reply))
@@ -273,6 +282,7 @@ class SimulatePanel(QWidget):
         self._show_busy()
 
     def _on_failed(self, sentence: str, details: str) -> None:
+        self._slow.stop()
         self._say(sentence, wrong=True)
         if details:  # a fault of the program, not of what was typed: it can be reported
             self._workbench.say_error(sentence, details)
