@@ -14,7 +14,7 @@ import pytest
 
 from napari_apgan.atoms import positions
 from napari_apgan.errors import UserError
-from napari_apgan.io.pairs import read_pairs
+from napari_apgan.io.pairs import read_pairs, write_pairs
 from napari_apgan.io.tables import read_atoms
 from napari_apgan.simulate import EXAMPLES, simulate_pair
 from napari_apgan.simulate import process as module
@@ -25,6 +25,7 @@ from napari_apgan.simulate.protocol import (
     LineDecoder,
     Made,
     MakeRequest,
+    Matched,
     MatchRequest,
     Previewed,
     PreviewRequest,
@@ -277,3 +278,34 @@ def test_an_error_while_making_is_the_users_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "simulate_pairs", refuse)
     request = MakeRequest(id="m", settings=SMALL, count=2, out_dir=str(tmp_path))
     assert serve([request])[-1] == Failed(id="m", sentence="The structure file is gone.")
+
+
+def test_a_frame_is_matched_with_settings_that_can_be_simulated(tmp_path):
+    known = simulate_pair(changed(SMALL, {"shape": (96, 96), "degradation": {"snr": 3.0}}), 8, 0)
+    write_pairs([known.pair], tmp_path)
+    request = MatchRequest(
+        id="x",
+        source=SourceRef(path=str(tmp_path / f"{known.pair.name}.tif"), missing="nan"),
+        structure=SMALL.structure,
+        mode="hrtem",
+        imaging=SMALL.imaging,
+        out_dir=str(tmp_path / "look"),
+    )
+    reply = serve([request])[-1]
+    assert isinstance(reply, Matched), reply
+    assert reply.settings.structure.kind == "graphene"
+    assert reply.settings.degradation.snr == pytest.approx(3.0, rel=0.5)
+    assert 0 < reply.match["similarity"] <= 1
+    assert reply.match["sentences"]
+    shown = np.load(reply.preview.image, allow_pickle=False)
+    again = simulate_pair(reply.settings, 0, 0)
+    np.testing.assert_array_equal(np.nan_to_num(shown), again.pair.frame.data)
+
+
+def test_a_frame_that_cannot_be_matched_is_refused(tmp_path):
+    request = MatchRequest(
+        id="x", source=SourceRef(path=str(tmp_path / "none.tif")), out_dir=str(tmp_path)
+    )
+    (failed,) = [r for r in serve([request]) if isinstance(r, Failed)]
+    assert failed.details == ""
+    assert "none.tif" in failed.sentence

@@ -161,7 +161,13 @@ class Server(LineServer):
         source = open_reference(request.source)
         frame = source.frame(request.frame)
         atoms = None if request.atoms is None else read_atoms(request.atoms)
-        found = match_frame(frame, atoms=atoms, structure=request.structure, mode=request.mode)
+        found = match_frame(
+            frame,
+            atoms=atoms,
+            structure=request.structure,
+            mode=request.mode,
+            imaging=request.imaging,
+        )
         self.check(request.id)
         preview = self._preview(request.id, found.settings, 0, 0, Path(request.out_dir))
         self.check(request.id)

@@ -20,7 +20,7 @@ from napari_apgan.serving import QuitRequest as QuitRequest
 from napari_apgan.serving import WasCancelled as WasCancelled
 from napari_apgan.serving import encode as encode
 
-from .imaging.settings import Mode
+from .imaging.settings import ImagingSettings, Mode
 from .settings import SimulationSettings
 from .structures import Structure
 
@@ -83,6 +83,8 @@ class MatchRequest(Message):
         What it shows, where the user knows.
     mode : {"hrtem", "haadf", "adf", "abf"}, optional
         How it was taken.
+    imaging : ImagingSettings, optional
+        What is known of the microscope.
     atoms : str, optional
         Path of an atom table of the frame.
     out_dir : str
@@ -95,6 +97,7 @@ class MatchRequest(Message):
     frame: int = Field(default=0, ge=0)
     structure: Structure | None = None
     mode: Mode | None = None
+    imaging: ImagingSettings | None = None
     atoms: str | None = None
     out_dir: str
 
