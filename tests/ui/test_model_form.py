@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
-from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QStyleOptionViewItem
 
 from napari_apgan.errors import UserError
 from napari_apgan.simulate.examples import EXAMPLES
@@ -167,5 +167,9 @@ def test_a_row_keeps_its_choice_and_loses_the_middle_of_its_name(qtbot):
     table.mark("b")
     table.show_rows([Row("b", "second", " · 3", ticked=False)])
     assert table.currentRow() == 0
+    option = QStyleOptionViewItem()
+    table.show_rows([Row("b", "second", " · 3", detail="why", ticked=False)])
+    table.itemDelegate().initStyleOption(option, table.model().index(0, 0))
+    assert option.text == "second · 3\N{LINE SEPARATOR}why", "what is below begins a line"
     table.item(0).setCheckState(table.item(0).checkState().Checked)
     assert chosen == [("b", True)]

@@ -300,7 +300,7 @@ def test_detected_candidates_become_labels_only_when_kept(workbench, qtbot, cent
     assert detection.candidates < found
     workbench.label_tab.detect.slider.setValue(0)
     assert workbench.label_tab.primary.text() == f"Keep {found} atoms as Pb"
-    assert "No atoms yet" in workbench.label_tab.teach.text()
+    assert "all rings become Pb" in workbench.label_tab.teach.text()
     workbench.label_tab.primary.click()
     assert "No atoms yet" not in workbench.label_tab.teach.text()
     assert not workbench.label_tab.teach.isVisibleTo(workbench)

@@ -73,6 +73,11 @@ class Detection:
         return int(self._shown.sum()) if self._table is not None else 0
 
     @property
+    def element(self) -> str:
+        """What the candidates become."""
+        return self._element
+
+    @property
     def keep_words(self) -> str:
         """What keeping them does: they all become one element."""
         n = self.candidates

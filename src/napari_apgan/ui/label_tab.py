@@ -166,6 +166,8 @@ class LabelTab(QWidget):
             return "Drop an image on the window, or open one: dm3, dm4, emd, ser, mrc, tif, hspy…"
         if not desk.elements:
             return "No elements yet. Press + Element and choose what the bright columns are."
+        if self.detection.candidates:
+            return f"When kept, all rings become {self.detection.element}; the slider thins them."
         if n_labels == 0:
             return f"No atoms yet. Press 1 and click a {self._kind()} column, or Detect."
         if desk.atoms.selected:

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QStyleOptionViewItem,
 )
 
+_LINE = "\N{LINE SEPARATOR}"
 _ROW = Qt.ItemDataRole.UserRole
 #: Width at the right end of a row that can be removed, where its cross is (screen px).
 _CROSS_PX = 22
@@ -83,7 +84,8 @@ class _RowDelegate(QStyledItemDelegate):
         super().initStyleOption(option, index)
         row = index.data(_ROW)
         width = option.widget.viewport().width() if option.widget is not None else 300
-        option.text = fitted(row, option.fontMetrics, width)
+        # Items are drawn as one paragraph: a line feed would join the lines without a space.
+        option.text = fitted(row, option.fontMetrics, width).replace("\n", _LINE)
         option.textElideMode = Qt.TextElideMode.ElideRight
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
