@@ -137,6 +137,26 @@ def test_pairs_made_by_mouse_are_one_row_are_trained_on_and_stay(panel, workbenc
         )
 
 
+def test_settings_are_estimated_from_the_image_on_the_screen(panel, workbench, qtbot):
+    click(panel.match_button)
+    assert panel.simulator.matching
+    assert panel.cancel_button.isVisibleTo(panel)
+    assert not panel.primary.isEnabled()
+    qtbot.waitUntil(lambda: not panel.simulator.matching, timeout=PATIENCE_MS)
+    said = panel.said.text()
+    assert said.startswith("Similarity 0.")
+    assert "HAADF" in said, "bright peaks on a dark ground"
+    settings = panel.forms.settings()
+    assert settings.imaging.mode == "haadf"
+    assert "your image" in panel.whole.toolTip(), "both are seen side by side"
+    assert panel.whole.frame_shape[0] <= 96
+    panel.show_example("graphene")
+    qtbot.waitUntil(lambda: panel.whole.frame_shape == (256, 256), timeout=PATIENCE_MS)
+    workbench.desk.viewer.layers.remove(workbench.image_layer)
+    click(panel.match_button)
+    assert panel.said.text() == "Open an image first, then its settings can be estimated."
+
+
 def test_a_cancel_adds_nothing_and_the_helper_ends_with_the_dock(panel, workbench, qtbot):
     panel.count.setValue(500)
     click(panel.primary)

@@ -266,6 +266,7 @@ class SimulatePanel(QWidget):
 
     def _on_matched(self, reply: Matched) -> None:
         self._matched = reply
+        self.rings.setChecked(False)  # the two are compared as images
         self.forms.show_settings(reply.settings)
         self._draw(reply.preview)
         sentences = [str(s) for s in reply.match.get("sentences", ())]

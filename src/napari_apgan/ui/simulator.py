@@ -216,6 +216,7 @@ class Simulator(QObject):
             frame=self._session.frame_index,
             structure=settings.structure if settings is not None else None,
             mode=mode,
+            imaging=settings.imaging if settings is not None else None,
             atoms=str(folder / "labels.csv") if len(atoms) else None,
             out_dir=str(folder),
         )
