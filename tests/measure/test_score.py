@@ -132,3 +132,19 @@ def test_sites_must_match_the_truth_and_something_must_be_scored():
         score(true, true, tolerance_px=2, undisplaced=make_atoms(np.empty((0, 2)), "C"))
     with pytest.raises(UserError):
         score_frames([], tolerance_px=2)
+
+
+def test_the_element_of_a_mixed_column_is_not_scored_but_its_place_is() -> None:
+    xy = np.array([[10.0, 10.0], [20.0, 10.0], [30.0, 10.0], [40.0, 10.0]])
+    flags = ["", "mixed: Pb 55 %, Sr 45 %", "mixed: Sr 60 %, Pb 40 %", ""]
+    truth = make_atoms(xy, ["Pb", "Pb", "Sr", "Sr"], origin="simulated", flag=np.array(flags))
+    other_way_round = make_atoms(xy, ["Pb", "Sr", "Pb", "Sr"], origin="predicted")
+    found = score(other_way_round, truth, tolerance_px=2.0)
+    assert found.overall.f1 is not None
+    assert found.overall.f1.value == 1.0
+    swapped = make_atoms(xy, ["Sr", "Sr", "Pb", "Sr"], origin="predicted")
+    wrong = score(swapped, truth, tolerance_px=2.0)
+    assert wrong.overall.n_matched == 3
+    missed = score(other_way_round.drop(index=1), truth, tolerance_px=2.0)
+    assert missed.overall.recall is not None
+    assert missed.overall.recall.value == 0.75

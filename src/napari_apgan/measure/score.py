@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ ALL = "all"
 ANY_ELEMENT = "location only"
 NO_INFORMATION = "no information"
 RESAMPLES = 500
+#: Flags of true columns whose element is not scored begin so.
+MIXED = "mixed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,8 @@ def score(
 
     Atoms are matched over the whole frame, then counted inside the region: a true atom just
     inside, found just outside, is a match and no miss; a predicted atom inside whose true atom lies
-    outside counts neither way.
+    outside counts neither way. True columns whose flag begins with ``mixed`` (no species dominates)
+    match any element.
 
     Parameters
     ----------
@@ -258,6 +261,7 @@ def score_frames(frames: Sequence[FrameToScore], *, tolerance_px: float, seed: i
                 f"There are {len(frame.undisplaced)} undisplaced sites for {len(frame.truth)} "
                 "true atoms: one is needed for each."
             )
+    frames = [_with_open_elements(f, tolerance_px) for f in frames]
     names = sorted(
         {n for f in frames for table in (f.predicted, f.truth) for n in table["element"]}
     )
@@ -284,6 +288,31 @@ def score_frames(frames: Sequence[FrameToScore], *, tolerance_px: float, seed: i
         location_only=location.row(ANY_ELEMENT, seed),
         no_information=baseline,
     )
+
+
+def _with_open_elements(frame: FrameToScore, tolerance_px: float) -> FrameToScore:
+    """Give true columns of mixed composition the element that was predicted for them.
+
+    Their place is scored; which of the elements a column shared by two is called is not.
+    """
+    flags = frame.truth["flag"].to_numpy().astype(str)
+    mixed = np.flatnonzero(np.char.startswith(flags, MIXED))
+    if not len(mixed):
+        return frame
+    pure = np.flatnonzero(~np.char.startswith(flags, MIXED))
+    p, t = positions(frame.predicted), positions(frame.truth)
+    p_name, t_name = (table["element"].to_numpy() for table in (frame.predicted, frame.truth))
+    # What belongs to a pure column of its own element is not free for a mixed one.
+    free = np.ones(len(p), dtype=bool)
+    for name in set(p_name):
+        pi, ti = np.flatnonzero(p_name == name), pure[t_name[pure] == name]
+        taken, _ = match(p[pi], t[ti], tolerance_px)
+        free[pi[taken]] = False
+    left = np.flatnonzero(free)
+    a, b = match(p[left], t[mixed], tolerance_px)
+    element = t_name.astype(object)
+    element[mixed[b]] = p_name[left[a]]
+    return replace(frame, truth=frame.truth.assign(element=element))
 
 
 def _match_frame(

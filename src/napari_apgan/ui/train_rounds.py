@@ -45,7 +45,7 @@ def _agreement(run: RunFolder) -> float | None:
     if score is None:
         best = [e for e in run.events() if isinstance(e, Validated) and e.best]
         score = best[-1].score if best else None
-    return None if score is None or score.split == "none" else score.f1
+    return None if score is None or score.split in ("none", "simulated") else score.f1
 
 
 @dataclass(frozen=True, slots=True)
