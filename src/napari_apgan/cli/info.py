@@ -93,6 +93,7 @@ def _project(path: Path) -> dict[str, Any]:
 def _run(path: Path) -> dict[str, Any]:
     folder = RunFolder(path)
     run = folder.run_file
+    stream = run.settings.stream
     return {
         "kind": "run",
         "path": str(path),
@@ -101,6 +102,7 @@ def _run(path: Path) -> dict[str, Any]:
         "preset": run.preset.name,
         "elements": run.element_names,
         "pairs": len(run.pairs),
+        "fresh_frames": stream.title if stream else None,
         "pixel_size_pm": run.pixel_size_pm,
         "model": str(folder.best_model) if folder.best_model else None,
     }
