@@ -31,6 +31,7 @@ from napari_apgan.simulate.settings import SimulationSettings
 
 from .simulate_forms import SimulationForms
 from .simulate_picture import FramePicture, middle, side_by_side
+from .simulate_set import free_seed
 from .simulate_words import command_of, preview_words
 from .simulator import Simulator, simulator_of
 from .widgets import BAD, heading, hint, primary_button, row, text_button
@@ -214,8 +215,9 @@ class SimulatePanel(QWidget):
         if settings is None:
             return
         try:
-            folder = self._session.ensure_project().path / "simulated"
-            command = command_of(settings, self.count.value(), 0, folder)
+            project = self._session.ensure_project()
+            folder = project.path / "simulated"
+            command = command_of(settings, self.count.value(), free_seed(project), folder)
         except OSError as error:
             self._say(f"The settings could not be written ({error}).", wrong=True)
             return
