@@ -10,9 +10,9 @@ from napari_apgan.atoms import make_atoms
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
 from napari_apgan.predict.files import (
+    file_stem,
     prediction_files,
     read_prediction,
-    safe_name,
     write_prediction,
 )
 from napari_apgan.predict.prediction import Prediction, clip_box
@@ -90,9 +90,11 @@ def test_files_are_named_after_the_source():
     assert files.maps.name == "STO_0042.maps.tif"
 
 
-@pytest.mark.parametrize(("name", "safe"), [("a/b\\c", "a_b_c"), ("  ..", "image"), ("é µ", "é µ")])
+@pytest.mark.parametrize(
+    ("name", "safe"), [("a/b\\c", "a_b_c"), ("  ..", "image"), ("é µ", "é µ"), ("aux", "_aux")]
+)
 def test_names_fit_every_file_system(name, safe):
-    assert safe_name(name) == safe
+    assert file_stem(name) == safe
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from napari_apgan.atoms import make_atoms
 from napari_apgan.elements import make_elements
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Source
+from napari_apgan.names import safe_name
 from napari_apgan.project import Project, recent_projects, unsaved_projects
-from napari_apgan.project.folder import safe_name
 from napari_apgan.settings import Settings
 
 
@@ -59,14 +59,14 @@ def test_what_is_no_project_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_names_suit_every_system(text: str, name: str) -> None:
-    assert safe_name(text) == name
+    assert safe_name(text, empty="project") == name
 
 
 @pytest.mark.parametrize("name", ["CON.dm4", "a:b<c>.tif", "ÄÖ ß", "..", "x" * 200, "AUX"])
 def test_ids_of_images_are_safe_folder_names(project: Project, series: Source, name: str) -> None:
     series.name = name
     source_id = project.add_source(series)
-    assert safe_name(source_id) == source_id
+    assert safe_name(source_id, empty="") == source_id
     assert source_id == source_id.lower()
     assert len(source_id) <= 33
     project.add_atoms(source_id, 0, make_atoms([[1, 1]], "Pb"))

@@ -14,7 +14,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, Missing, Progress, Source
 from napari_apgan.io import READABLE, open_source, read_atoms, write_atoms
 
-from .files import ATOMS_SUFFIX, describe, safe_name, write_prediction
+from .files import ATOMS_SUFFIX, describe, file_stem, write_prediction
 from .mapstore import MapStore
 from .prediction import IsCancelled, Prediction
 
@@ -181,10 +181,10 @@ def _expand(inputs: Sequence[str | Path]) -> dict[str, Path]:
         raise UserError("There is nothing to predict: name at least one image.")
     files: dict[str, Path] = {}
     for path in paths:
-        name = safe_name(path.stem)
+        name = file_stem(path.stem)
         if name in files:
             # Detectors and formats of one name: the suffix tells them apart.
-            name = safe_name(path.name.replace(".", "_"))
+            name = file_stem(path.name.replace(".", "_"))
         if name in files:
             raise UserError(
                 f"Two inputs are called {path.name}: predict them into different folders."

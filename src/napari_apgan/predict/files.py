@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_apgan.errors import UserError
 from napari_apgan.io import read_atoms, read_maps, write_atoms, write_maps
+from napari_apgan.names import safe_name
 
 from .prediction import Box, Prediction
 
@@ -36,20 +37,14 @@ class PredictionFiles:
     maps: Path | None
 
 
-def safe_name(name: str) -> str:
-    """Turn what a user calls a source into a file name that every system accepts."""
-    cleaned = re.sub(r'[<>:"/\\|?*\x00-\x1f]+', "_", name).strip(" .")
-    return cleaned or "image"
-
-
-def frame_name(frame: int) -> str:
-    """Return the name that the helper gives a frame's files, as a project does."""
-    return f"{frame:05d}"
+def file_stem(name: str) -> str:
+    """Return the name of a prediction's files, without their endings."""
+    return safe_name(name, empty="image", longest=200)
 
 
 def prediction_files(folder: str | Path, name: str) -> PredictionFiles:
     """Return the paths of the prediction called `name`, whether they exist or not."""
-    base = Path(folder) / safe_name(name)
+    base = Path(folder) / file_stem(name)
     return PredictionFiles(
         base.with_name(base.name + ATOMS_SUFFIX), base.with_name(base.name + MAPS_SUFFIX)
     )

@@ -19,9 +19,10 @@ from napari_apgan.errors import UserError
 from napari_apgan.io.reference import open_reference
 from napari_apgan.models.card import resolve_model
 from napari_apgan.models.modelfile import Model, load_model
+from napari_apgan.names import frame_name
 from napari_apgan.serving import PROGRESS_INTERVAL, LineServer
 
-from .files import frame_name, write_prediction
+from .files import write_prediction
 from .inference import choose_device, predict_frame
 from .protocol import (
     Done,

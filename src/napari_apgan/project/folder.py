@@ -17,6 +17,7 @@ from napari_apgan.atoms import with_calibration
 from napari_apgan.elements import Element, PaletteName
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
+from napari_apgan.names import frame_name
 from napari_apgan.regions import Region
 from napari_apgan.settings import write_atomically
 
@@ -30,8 +31,6 @@ M = TypeVar("M", bound=BaseModel)
 
 _LABELS = re.compile(r"(\d+)\.csv")
 _REGIONS = re.compile(r"(\d+)\.regions\.json")
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 class ProjectSettings(BaseModel):
@@ -115,17 +114,6 @@ class PredictionFiles(NamedTuple):
     def maps(self) -> Path:
         """The probability maps, (C, Y, X) float32."""
         return self.folder / f"{self.name}.maps.tif"
-
-
-def safe_name(text: str) -> str:
-    """Turn a text into a file name that every system takes."""
-    name = _FORBIDDEN.sub("_", text).strip(" .")[:80] or "project"
-    return f"_{name}" if _RESERVED.fullmatch(name) else name
-
-
-def frame_name(frame: int) -> str:
-    """Return the name of a frame's files, without their endings."""
-    return f"{frame:05d}"
 
 
 def read_model(kind: type[M], path: Path) -> M:

@@ -13,11 +13,11 @@ import pandas as pd
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame, Source
 from napari_apgan.io.pairs import Pair, PairOrigin, read_pairs
+from napari_apgan.names import frame_name, safe_name
 
 from . import compose, tables
 from .documents import PairEntry
 from .edits import AddAtoms, Batch, Edit, SetPairs, SetRegions
-from .folder import frame_name, safe_name
 from .sources import SourceRecord
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _names(project: WithLabels, entries: Iterable[PairEntry]) -> list[str]:
     names: list[str] = []
     for entry in entries:
         record = project.record(entry.source_id)
-        name = safe_name(_stem(record))
+        name = safe_name(_stem(record), empty="image")
         if record.n_frames > 1:
             name = f"{name}_{frame_name(entry.frame)}"
         if name.lower() in {n.lower() for n in names} or name.startswith("."):

@@ -7,16 +7,17 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from napari_apgan.names import safe_name
 from napari_apgan.settings import Settings, data_home
 
-from .folder import SUFFIX, safe_name
+from .folder import SUFFIX
 
 
 def project_path(path: str | Path) -> Path:
     """Return the folder that a project of this name gets, with the ending ``.apgan``."""
     path = Path(path).expanduser().absolute()
     stem = path.name.removesuffix(SUFFIX) if path.name != SUFFIX else "project"
-    return path.with_name(safe_name(stem) + SUFFIX)
+    return path.with_name(safe_name(stem, empty="project") + SUFFIX)
 
 
 def unsaved_home() -> Path:

@@ -8,8 +8,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_apgan.errors import UserError
+from napari_apgan.names import frame_name
 
-from .folder import Folder, PredictionFiles, frame_name, read_model, write_json
+from .folder import Folder, PredictionFiles, read_model, write_json
 
 _RUN = re.compile(r"run-(\d+)")
 
