@@ -152,6 +152,7 @@ def _spottiness(part: Floats) -> float:
     power = np.abs(np.fft.fft2((part - part.mean()) * window)) ** 2
     k = np.hypot(np.fft.fftfreq(part.shape[0])[:, None], np.fft.fftfreq(part.shape[1])[None])
     ring = (k * 2 * min(part.shape)).astype(int)
-    mean = np.bincount(ring.ravel(), power.ravel()) / np.bincount(ring.ravel())
+    count = np.maximum(np.bincount(ring.ravel()), 1)  # some rings hold no frequency
+    mean = np.bincount(ring.ravel(), power.ravel()) / count
     used = (k > 0.04) & (k < 0.45)
     return float((power / mean[ring])[used].max())

@@ -22,6 +22,7 @@ from napari_apgan.simulate.pairs import SimulatedPair, simulate_pair
 from napari_apgan.simulate.settings import SimulationSettings
 from napari_apgan.simulate.structures import Structure
 
+from .lattice import scale_between
 from .lens import match_lens
 from .statistics import Statistics, measure_statistics, relative_scale, similarity
 
@@ -34,6 +35,8 @@ ROUNDS = 4
 FRAMES = 2
 #: The lattice is believed where the spectra agree at least so well.
 SURE = 0.35
+#: Spectral peaks refine the lattice's scale by at most this part.
+REFINED_WITHIN = 0.05
 #: A pixel size this much off (as a fraction) is worth a word.
 WORTH_A_WORD = 0.02
 #: Noise grows with brightness by more than this under counting statistics.
@@ -199,6 +202,10 @@ def _scaled(
         wider, correlation = relative_scale(seen, statistics)
         if correlation > sure:
             factor, sure = size / wider / settings.pixel_size_pm, correlation
+            refined = scale_between(seen.peaks, statistics.peaks)
+            # The profile's steps find the right multiple, the peaks themselves the last percent.
+            if refined is not None and abs(refined[0] * wider - 1) < REFINED_WITHIN:
+                factor = size * refined[0] / settings.pixel_size_pm
     if sure < SURE:
         found.sentences.append(
             f"The lattice of the chosen structure ({settings.structure.kind}) is not recognised in "

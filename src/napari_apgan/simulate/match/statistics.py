@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import gaussian_filter
-from scipy.optimize import brentq
 
 from napari_apgan.frames import Frame
+
+from .lattice import Peaks, find_peaks
+from .rows import row_jitter
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -30,6 +32,8 @@ BAND = (0.02, 0.5)
 NOISE_ABOVE = 0.42
 #: Wavelengths longer than this part of the frame are background.
 BACKGROUND_PART = 0.12
+#: Row jitter (px) that coarsely sampled lattices without any imitate.
+JITTER_FLOOR_PX = 0.2
 #: Bins of the histogram, over 4 standard deviations to both sides.
 BINS = 64
 
@@ -64,6 +68,8 @@ class Statistics:
         Mean power at each radius, as its logarithm.
     histogram : (B,) array
         Of the standardised pixels, sum 1.
+    peaks : Peaks
+        Of the power spectrum.
     missing : float
         Fraction of pixels without a measurement.
     """
@@ -81,6 +87,7 @@ class Statistics:
     profile: Floats
     radial: Floats
     histogram: Floats
+    peaks: Peaks
     missing: float
 
 
@@ -102,7 +109,7 @@ def measure_statistics(frame: Frame, *, side: int = LARGEST) -> Statistics:
     noise = _noise(flat, valid)
     total = float(flat[valid].var())
     signal = max(total - noise**2, 1e-6 * total, 1e-30)
-    jitter, memory = _row_shifts(flat, valid, noise)
+    jitter, memory = row_jitter(flat, valid, noise)
     profile, radial = _spectra(flat)
     counts, _ = np.histogram((values - mean) / std, BINS, (-4.0, 4.0))
     return Statistics(
@@ -119,6 +126,7 @@ def measure_statistics(frame: Frame, *, side: int = LARGEST) -> Statistics:
         profile=profile,
         radial=radial,
         histogram=counts / max(counts.sum(), 1),
+        peaks=find_peaks(flat),
         missing=frame.missing_fraction,
     )
 
@@ -182,43 +190,6 @@ def _width(flat: Floats, valid: Bools, noise: float, signal: float) -> float:
     used = valid[:, 2:] & valid[:, :-2]
     power = float(slope[used].var()) - noise**2 / 2 if used.any() else 0.0
     return math.sqrt(signal / max(power, 1e-3 * signal))
-
-
-def _row_shifts(flat: Floats, valid: Bools, noise: float) -> tuple[float, float]:
-    """Return standard deviation (px) and memory of the shifts of the rows along x.
-
-    Each row is compared with the mean of the rows above and below: what it is shifted by shows as
-    a multiple of the derivative along x. With shifts that remember (autocorrelation m^k) variance
-    and next-row covariance of these differences give both unknowns; the noise's part is known.
-    """
-    smooth = gaussian_filter(flat, (0.0, 1.0))
-    around = (smooth[2:] + smooth[:-2]) / 2
-    slope = np.gradient(around, axis=1)
-    used = valid[2:] & valid[1:-1] & valid[:-2]
-    steepness = np.where(used, slope**2, 0.0).sum(axis=1)
-    strong = steepness > 0.2 * np.median(steepness)
-    if strong.sum() < 16 or float(np.median(steepness)) <= 0:
-        return 0.0, 0.0
-    # A row shifted by s shows I(x + s): its difference is s times the derivative.
-    moved = np.where(used, (smooth[1:-1] - around) * slope, 0.0).sum(axis=1)
-    shift = np.where(strong, moved / np.maximum(steepness, 1e-30), 0.0)
-    shift -= shift[strong].mean()
-    # Smoothing along x by a Gaussian of 1 px leaves 1/(2√π) of the noise's variance, and spreads
-    # it over about 2√π pixels, which the sum over the row counts as one.
-    own = noise**2 / float(np.median(steepness))
-    variance = float(np.mean(shift[strong] ** 2)) - 1.5 * own
-    pairs = strong[1:] & strong[:-1]
-    covariance = float(np.mean((shift[1:] * shift[:-1])[pairs])) + 1.0 * own
-    if variance <= 0.2 * own:
-        return 0.0, 0.0
-    ratio = covariance / variance
-
-    def misfit(m: float) -> float:
-        return (-1 + 1.75 * m - m**2 + 0.25 * m**3) / (1.5 - 2 * m + 0.5 * m**2) - ratio
-
-    low, high = misfit(0.0), misfit(0.95)
-    memory = 0.0 if low >= 0 else 0.95 if high <= 0 else float(brentq(misfit, 0.0, 0.95))
-    return math.sqrt(variance / (1.5 - 2 * memory + 0.5 * memory**2)), memory
 
 
 def _spectra(flat: Floats) -> tuple[Floats, Floats]:
@@ -300,7 +271,7 @@ def similarity(one: Statistics, other: Statistics) -> float:
         histograms,
         math.sqrt(_ratio(one.snr, other.snr)),
         _ratio(one.width_px, other.width_px),
-        _ratio(one.jitter_px + 0.05, other.jitter_px + 0.05),
+        _ratio(one.jitter_px + JITTER_FLOOR_PX, other.jitter_px + JITTER_FLOOR_PX),
     ]
     return float(np.prod(parts) ** (1 / len(parts)))
 
