@@ -28,7 +28,24 @@ from .widgets import heading, row, scrolled
 #: Fields of a form that are seen before "More".
 _SHOWN = 6
 _EMPTY = "Empty: the usual value."
-#: What is changed most often.
+#: What is changed most often; of structures what the kind has of these.
+_STRUCTURE_FIRST = (
+    "path",
+    "formula",
+    "metal",
+    "material",
+    "lines",
+    "vacancy_percent",
+    "holes",
+    "contamination_percent",
+    "polar",
+    "amplitude_pm",
+    "thickness_nm",
+    "zone",
+    "intermixing_cells",
+    "wedge_deg",
+    "displacement_pm",
+)
 _LENS_FIRST = (
     "mode",
     "engine",
@@ -97,7 +114,9 @@ class SimulationForms(QWidget):
         """The form of the chosen kind of structure."""
         kind = str(self.kind.currentData())
         if kind not in self._structures:
-            self._structures[kind] = self._form(STRUCTURES[kind])
+            model = STRUCTURES[kind]
+            first = [name for name in _STRUCTURE_FIRST if name in model.model_fields]
+            self._structures[kind] = self._form(model, all_fields(model, first))
             self._room.addWidget(self._structures[kind])
         return self._structures[kind]
 
