@@ -17,7 +17,7 @@ from napari_apgan.train import RunSettings
 
 from .baselines import tune_dual
 from .counting import Counts, count, inside
-from .training import Machine, find, say, table, this_machine, train
+from .training import Result, find, say, table, this_machine, train
 
 Floats = NDArray[np.float64]
 
@@ -48,16 +48,10 @@ class Line(BaseModel):
     f1_half: float
 
 
-class GrapheneResult(BaseModel):
+class GrapheneResult(Result):
     """What :func:`bench_graphene` measured."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    machine: Machine
-    settings: RunSettings
-    seeds: tuple[int, ...]
     lines: tuple[Line, ...]
-    train_seconds: tuple[float, ...]
     steps: tuple[int, ...]
     predict_ms: float
 

@@ -23,7 +23,7 @@ from napari_apgan.train import RunSettings
 
 from .baselines import DogSearch
 from .counting import Counts, Found, Interval, count, paired_gain, pooled_f1
-from .training import Machine, find, say, table, this_machine, train
+from .training import Result, find, say, table, this_machine, train
 
 Floats = NDArray[np.float64]
 
@@ -86,21 +86,15 @@ class Gain(BaseModel):
     by_image: tuple[float, float, float]
 
 
-class PtncResult(BaseModel):
+class PtncResult(Result):
     """What :func:`bench_ptnc` measured."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    machine: Machine
-    settings: RunSettings
-    seeds: tuple[int, ...]
     images: tuple[Image, ...]
     pooled: tuple[float, ...]
     pooled_dog: float
     pooled_relative_dog: float
     gains: tuple[Gain, ...]
     agreement: tuple[Agreement, ...]
-    train_seconds: tuple[float, ...]
 
     def report(self) -> str:
         """Return the tables with what they need to be read."""

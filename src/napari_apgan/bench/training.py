@@ -50,6 +50,17 @@ class Machine(BaseModel):
         )
 
 
+class Result(BaseModel):
+    """What every table of trained models says of how it was measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    machine: Machine
+    settings: RunSettings
+    seeds: tuple[int, ...]
+    train_seconds: tuple[float, ...]
+
+
 def this_machine() -> Machine:
     """Describe the machine this runs on."""
     import os

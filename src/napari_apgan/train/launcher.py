@@ -114,31 +114,22 @@ def attach(run_dir: Path | str) -> Trainer:
 
 def _popen(command: list[str], cwd: Path, log: int) -> subprocess.Popen[bytes]:
     """Start a process that no signal to, and no end of, this one reaches."""
+
+    def start(*, flags: int = 0, own_session: bool = False) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            creationflags=flags,
+            start_new_session=own_session,
+        )
+
     if sys.platform == "win32":
         flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
         try:
-            return subprocess.Popen(
-                command,
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                creationflags=flags | subprocess.CREATE_BREAKAWAY_FROM_JOB,
-            )
+            return start(flags=flags | subprocess.CREATE_BREAKAWAY_FROM_JOB)
         except PermissionError:  # the job this process runs in forbids breaking away
-            return subprocess.Popen(
-                command,
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                creationflags=flags,
-            )
-    return subprocess.Popen(
-        command,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
+            return start(flags=flags)
+    return start(own_session=True)
