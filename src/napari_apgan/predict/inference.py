@@ -7,22 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_apgan.atoms import with_calibration
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame, Progress
 from napari_apgan.measure import find_atoms
-from napari_apgan.measure import refine as refine_atoms
 from napari_apgan.models.modelfile import Model
 from napari_apgan.models.networks import AtomNetwork, fold_batch_norm
 from napari_apgan.models.normalise import normalise
 
+from .answer import Answer, finish, on_frame, refined
 from .prediction import Box, Cancelled, IsCancelled, Prediction, clip_box
-from .resample import maps_to_frame, network_box, network_scale, resample_frame
+from .resample import network_box, network_scale, resample_frame
 from .tiles import SMALLEST_TILE, cut, halo_px, tile_side
 
 #: Maps and atoms this far (px) outside a wanted box are computed too, so that atoms at its edge
@@ -113,36 +111,6 @@ def predict_maps(
     return answer.on_frame()
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """Maps on the network's own pixels, and where these lie on the frame.
-
-    `maps` begins at the pixel `origin` (x, y) of the resampled frame, of which `factors` (y, x)
-    pixels make one of the frame; `box` is the part of the frame that was asked for.
-    """
-
-    maps: NDArray[np.float32]
-    valid: NDArray[np.bool_]
-    origin: tuple[int, int]
-    factors: tuple[float, float]
-    box: Box
-
-    @property
-    def resampled(self) -> bool:
-        return self.factors != (1.0, 1.0)
-
-    def on_frame(self) -> NDArray[np.float32]:
-        """Return the maps on the frame's pixels."""
-        if not self.resampled:
-            return self.maps
-        return maps_to_frame(self.maps, self.origin[::-1], self.box, self.factors)
-
-    def to_frame(self, xy: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Bring (N, 2) positions x, y on the maps to px of the frame."""
-        moved: NDArray[np.float64] = (xy + np.array(self.origin) + 0.5) / self.factors[::-1] - 0.5
-        return moved
-
-
 def _ask(
     model: Model,
     frame: Frame,
@@ -153,7 +121,7 @@ def _ask(
     progress: Progress | None,
     cancelled: IsCancelled | None,
     notes: list[str],
-) -> _Answer:
+) -> Answer:
     """Resample and normalise the frame, and have the network answer for the wanted box."""
     scale, note = network_scale(frame.calibration, model.card.pixel_size_pm)
     if note:
@@ -176,7 +144,7 @@ def _ask(
     if not np.isfinite(maps).all():
         raise UserError("The model answered with values that are not numbers: train it again.")
     x0, y0, x1, y1 = inner
-    return _Answer(maps, seen.valid[y0:y1, x0:x1], (x0, y0), factors, wanted)
+    return Answer(maps, seen.valid[y0:y1, x0:x1], (x0, y0), factors, wanted)
 
 
 def predict_frame(
@@ -231,12 +199,12 @@ def predict_frame(
         threshold=model.card.threshold if threshold is None else threshold,
         valid=answer.valid,
     )
-    atoms = _on_frame(atoms, answer, frame.shape)
+    atoms = on_frame(atoms, answer, frame.shape)
     if refine and len(atoms):
         if cancelled is not None and cancelled():
             raise Cancelled
-        atoms = _refined(frame, atoms, around, model)
-    atoms = _finish(atoms, frame, wanted)
+        atoms = refined(frame, atoms, around, model.card)
+    atoms = finish(atoms, frame, wanted)
     maps = answer.on_frame()
     if wanted is not None:
         x0, y0 = wanted[0] - around[0], wanted[1] - around[1]
@@ -244,46 +212,6 @@ def predict_frame(
     return Prediction(
         np.ascontiguousarray(maps), atoms, names, tuple(notes), wanted, frame.calibration
     )
-
-
-def _on_frame(atoms: pd.DataFrame, answer: _Answer, shape: tuple[int, int]) -> pd.DataFrame:
-    """Bring atoms from the maps to the frame; resampled maps reach a little beyond it."""
-    atoms = atoms.copy()
-    xy = answer.to_frame(atoms[["x_map_px", "y_map_px"]].to_numpy(np.float64))
-    atoms[["x_map_px", "y_map_px"]] = xy
-    atoms[["x_px", "y_px"]] = xy
-    inside = ((xy >= -0.5) & (xy < np.array(shape[::-1]) - 0.5)).all(axis=1)
-    return atoms.iloc[np.flatnonzero(inside)].reset_index(drop=True)
-
-
-def _refined(frame: Frame, atoms: pd.DataFrame, box: Box, model: Model) -> pd.DataFrame:
-    """Refine atoms on the part of the raw frame that was predicted."""
-    x0, y0, x1, y1 = box
-    part = Frame(
-        frame.data[y0:y1, x0:x1],
-        frame.valid[y0:y1, x0:x1],
-        frame.calibration,
-        frame.name,
-        frame.index,
-    )
-    positions = ["x_px", "y_px", "x_map_px", "y_map_px"]
-    offset = np.array([x0, y0, x0, y0], dtype=np.float64)
-    moved = atoms.copy()
-    moved[positions] -= offset
-    polarity = {e.name: e.polarity for e in model.card.elements}
-    refined = refine_atoms(part, moved, polarity=polarity)
-    refined[positions] += offset
-    return refined
-
-
-def _finish(atoms: pd.DataFrame, frame: Frame, wanted: Box | None) -> pd.DataFrame:
-    """Keep the atoms of the box, number them, and give positions in pm."""
-    if wanted is not None:
-        xy = atoms[["x_map_px", "y_map_px"]].to_numpy(np.float64) + 0.5
-        inside = ((xy >= wanted[:2]) & (xy < wanted[2:])).all(axis=1)
-        atoms = atoms.iloc[np.flatnonzero(inside)].reset_index(drop=True)
-    atoms = atoms.assign(frame=frame.index, id=np.arange(len(atoms)))
-    return with_calibration(atoms, frame.calibration)
 
 
 @dataclass(frozen=True, slots=True)
