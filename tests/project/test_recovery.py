@@ -284,7 +284,7 @@ def test_recovery_is_told_in_a_sentence(tmp_path: Path) -> None:
 def test_labels_reach_their_files_without_saving(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_apgan.project.core.AUTOSAVE_EDITS", 3)
+    monkeypatch.setattr("napari_apgan.project.saving.AUTOSAVE_EDITS", 3)
     project, source_id = begin(tmp_path)
     for x in range(7):
         project.add_atoms(source_id, 0, make_atoms([[x, x]], "Pb"))
@@ -297,7 +297,7 @@ def test_labels_reach_their_files_without_saving(
 def test_an_autosave_that_fails_is_made_up_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_apgan.project.core.AUTOSAVE_EDITS", 1)
+    monkeypatch.setattr("napari_apgan.project.saving.AUTOSAVE_EDITS", 1)
     project, source_id = begin(tmp_path)
 
     def full(*_: object) -> None:
@@ -308,7 +308,7 @@ def test_an_autosave_that_fails_is_made_up_for(
         project.add_atoms(source_id, 0, make_atoms([[1, 1]], "Pb"))
         with pytest.raises(UserError, match="kept in the journal"):
             project.save()
-    monkeypatch.setattr("napari_apgan.project.core.AUTOSAVE_EDITS", 100)
+    monkeypatch.setattr("napari_apgan.project.saving.AUTOSAVE_EDITS", 100)
     project.close()
     with Project.open(project.path) as again:
         assert again.recovered.edits_replayed == 0

@@ -1,50 +1,32 @@
-"""The core of a project: opening, closing, edits with undo, and saving in the background."""
+"""The core of a project: opening, closing, and edits with undo."""
 
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import pandas as pd
 from filelock import FileLock
 from psygnal import Signal
 
-from napari_apgan.atoms import with_calibration
 from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
-from napari_apgan.frames import Calibration, Source
-from napari_apgan.regions import Region
+from napari_apgan.frames import Source
 
 from . import compose, sources
-from .autosave import Autosaver
-from .documents import Document, DocumentKind, PairEntry, State, Value
+from .documents import Document, Value
 from .edits import Edit
-from .folder import (
-    Folder,
-    PairsFile,
-    ProjectFile,
-    ProjectSettings,
-    held_runs,
-    lock_folder,
-    write_json,
-)
+from .folder import Folder, held_runs, lock_folder
 from .history import History, outcome
 from .journal import JournalWriter
-from .opening import RecoverySummary, create_folder, load
+from .opening import create_folder, load
 from .recent import is_unsaved, new_unsaved_path, project_path
-from .runs import Round, list_runs, read_rounds
-from .sources import SourceRecord, SourcesFile
-
-#: Labels go to their files after so many edits or seconds; until then the journal alone has them.
-AUTOSAVE_EDITS = 100
-AUTOSAVE_SECONDS = 60.0
+from .runs import list_runs
+from .saving import WithFiles
 
 
-class ProjectCore:
+class ProjectCore(WithFiles):
     """An open project folder: its life, its journal and its files.
 
     Attributes
@@ -64,27 +46,17 @@ class ProjectCore:
     runs_changed = Signal()
 
     def __init__(self, path: Path, *, read_only: bool = False, recover: bool = False) -> None:
-        self.read_only = read_only
-        self.closed = False
-        self._folder = Folder(path)
+        folder = Folder(path)
         self._lock: FileLock | None = None if read_only else lock_folder(path)
         try:
-            loaded = load(self._folder, read_only=read_only, recover=recover)
+            loaded = load(folder, read_only=read_only, recover=recover)
         except BaseException:
             if self._lock is not None:
                 self._lock.release()
             raise
-        self._file: ProjectFile = loaded.file
-        self._records: dict[str, SourceRecord] = loaded.records
-        self._state: State = loaded.state
+        super().__init__(folder, loaded, read_only=read_only)
         self._history: History = loaded.history
-        self._writer: JournalWriter | None = loaded.writer
-        self.recovered: RecoverySummary = loaded.summary
         self._opened: dict[str, Source] = {}
-        self._autosaver = Autosaver()
-        self._pending: set[Document] = set()
-        self._saved_at = time.monotonic()
-        self._edits_since_save = self.recovered.edits_replayed
         if self.recovered.history_lost and self._writer is not None:
             self._begin_new_history(self._writer)
 
@@ -238,113 +210,11 @@ class ProjectCore:
             shutil.rmtree(old, ignore_errors=True)
 
     @property
-    def path(self) -> Path:
-        """The project folder."""
-        return self._folder.path
-
-    @property
-    def name(self) -> str:
-        """The folder's name without its ending."""
-        return self.path.stem
-
-    @property
     def is_unsaved(self) -> bool:
         """Whether it lies in the user's data folder, without a place chosen by the user."""
         return is_unsaved(self.path)
 
-    def _writable(self) -> None:
-        if self.closed:
-            raise UserError("The project is closed: open it again.")
-        if self.read_only:
-            raise UserError(
-                f"{self.name} is open read-only: close it in the other window, open it again, and "
-                "then make the change."
-            )
-
-    # ------------------------------------------------------------------ saving
-
-    def save(self) -> None:
-        """Write everything that changed to its file, now.
-
-        Raises
-        ------
-        UserError
-            When the disk does not take it. The journal has every edit all the same.
-        """
-        self._writable()
-        self._collect()
-        try:
-            for job in self._jobs():
-                job()
-        except OSError as error:
-            self._state.unsaved |= self._pending
-            raise UserError(
-                f"The labels could not be written to {self.path} ({error}): make room or mend "
-                "the folder; until then every edit is kept in the journal."
-            ) from error
-        self._pending = set()
-
-    def _autosave_when_due(self) -> None:
-        self._edits_since_save += 1
-        waited = time.monotonic() - self._saved_at
-        if self._edits_since_save < AUTOSAVE_EDITS and waited < AUTOSAVE_SECONDS:
-            return
-        if not self._autosaver.busy:
-            self._collect()
-            self._autosaver.start(self._jobs())
-
-    def _collect(self) -> None:
-        """Wait for the autosave; what it could not write is to be written again."""
-        if self._autosaver.wait() is not None:
-            self._state.unsaved |= self._pending
-        self._pending = set()
-
-    def _jobs(self) -> list[Callable[[], None]]:
-        """Return what has to be written, bound to the values of this moment."""
-        number = self.edit_number
-        self._pending, self._state.unsaved = self._state.unsaved, set()
-        self._edits_since_save, self._saved_at = 0, time.monotonic()
-        if number == self._file.edit and not self._pending:
-            return []
-        jobs: list[Callable[[], None]] = [
-            partial(
-                self._folder.write_labels,
-                document,
-                self._state.get(document),
-                number,
-                self.calibration(document.source_id),
-            )
-            for document in sorted(self._pending)
-            if document.kind in ("atoms", "regions")
-        ]
-        if self._records:
-            jobs.append(partial(write_json, self._folder.sources_file, self._sources_file()))
-        pairs = PairsFile(edit=number, pairs=self._state.get(Document("pairs")))
-        jobs.append(partial(write_json, self._folder.pairs_file, pairs))
-        self._file = self._file.model_copy(
-            update={"edit": number, "elements": self._state.get(Document("elements"))}
-        )
-        # Last, since its number says that all the other files hold at least as much.
-        jobs.append(partial(write_json, self._folder.project_file, self._file))
-        return jobs
-
-    def _sources_file(self) -> SourcesFile:
-        held = tuple(
-            r.model_copy(update={"calibration": self.calibration(r.id)})
-            for r in self._records.values()
-        )
-        return SourcesFile(edit=self.edit_number, sources=held)
-
-    def _write_sources(self) -> None:
-        self._collect()
-        write_json(self._folder.sources_file, self._sources_file())
-
     # ------------------------------------------------------------------ edits
-
-    @property
-    def edit_number(self) -> int:
-        """Number of the journal's last line; 0 before the first."""
-        return self._writer.number if self._writer is not None else self.recovered.last_number
 
     @property
     def can_undo(self) -> bool:
@@ -420,73 +290,3 @@ class ProjectCore:
         self._state.unsaved.update(self._state.filled("atoms", source_id))
         if source_id in self._opened:
             self._opened[source_id].calibration = self.calibration(source_id)
-
-    # ------------------------------------------------------------------ what there is
-
-    @property
-    def elements(self) -> list[Element]:
-        """The elements, in the order of their keys."""
-        return list(self._state.get(Document("elements")))
-
-    @property
-    def settings(self) -> ProjectSettings:
-        """What the project remembers beside its data."""
-        return self._file.settings.model_copy()
-
-    def update_settings(self, **values: Any) -> None:
-        """Change some of :class:`ProjectSettings` and write them."""
-        self._writable()
-        settings = ProjectSettings.model_validate({**self._file.settings.model_dump(), **values})
-        if settings == self._file.settings:
-            return
-        self._collect()
-        self._file = self._file.model_copy(update={"settings": settings})
-        write_json(self._folder.project_file, self._file)
-
-    def atoms(self, source_id: str, frame: int) -> pd.DataFrame:
-        """Return the labels of a frame, sorted by id, with positions in pm where calibrated."""
-        self.record(source_id)
-        table: pd.DataFrame = self._state.get(Document("atoms", source_id, frame))
-        return with_calibration(table, self.calibration(source_id))
-
-    def regions(self, source_id: str, frame: int) -> list[Region]:
-        """Return the regions of a frame."""
-        self.record(source_id)
-        return list(self._state.get(Document("regions", source_id, frame)))
-
-    def frames_with_labels(self, source_id: str | None = None) -> list[tuple[str, int]]:
-        """Return (source id, frame) of every frame with atoms or regions."""
-        found = [*self._state.filled("atoms", source_id), *self._state.filled("regions", source_id)]
-        return sorted({(d.source_id, d.frame) for d in found})
-
-    def filled_documents(self, kind: DocumentKind, source_id: str | None = None) -> list[Document]:
-        """Return the frames' atoms or regions that are not empty."""
-        return self._state.filled(kind, source_id)
-
-    def count_atoms(self, source_id: str, frame: int) -> int:
-        """Return how many atoms a frame has, without reading them."""
-        return self._state.counts.get(Document("atoms", source_id, frame), 0)
-
-    def calibration(self, source_id: str) -> Calibration:
-        """Return the pixel size of a source, with where it came from."""
-        calibration: Calibration = self._state.get(Document("calibration", source_id))
-        return calibration
-
-    @property
-    def pairs(self) -> list[PairEntry]:
-        """Which frames are in the training set, and since which round."""
-        return list(self._state.get(Document("pairs")))
-
-    def record(self, source_id: str) -> SourceRecord:
-        """Return what is known of one source; `UserError` when there is none of this id."""
-        if source_id not in self._records:
-            raise UserError(f"The project {self.name} has no image {source_id!r}.")
-        return self._with_calibration(self._records[source_id])
-
-    def _with_calibration(self, record: SourceRecord) -> SourceRecord:
-        return record.model_copy(update={"calibration": self.calibration(record.id)})
-
-    @property
-    def rounds(self) -> list[Round]:
-        """What each turn of the loop gained, first one first."""
-        return read_rounds(self._folder)

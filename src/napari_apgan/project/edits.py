@@ -24,7 +24,6 @@ from .edit_atoms import AddAtoms, ChangeAtoms, RemoveAtoms
 from .edit_base import STALE, EditBase, Swap, count
 from .tables import Rows
 
-
 __all__ = [
     "EDIT",
     "AddAtoms",
