@@ -13,6 +13,7 @@ from .edits import (
     SetElements,
     SetPairs,
     SetRegions,
+    SetRemoved,
 )
 from .folder import PredictionFiles, ProjectSettings
 from .labelling import CalibrationReport
@@ -44,6 +45,7 @@ __all__ = [
     "SetElements",
     "SetPairs",
     "SetRegions",
+    "SetRemoved",
     "SourceRecord",
     "recent_projects",
     "unsaved_projects",

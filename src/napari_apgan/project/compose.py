@@ -21,11 +21,13 @@ from .edits import (
     Edit,
     EditBase,
     Relabel,
+    RemoveAtoms,
     RescaledErrors,
     SetCalibration,
     SetElements,
     SetPairs,
     SetRegions,
+    SetRemoved,
 )
 from .sources import SourceRecord
 
@@ -237,6 +239,25 @@ def changed_calibration(
     return SetCalibration(
         source_id=source_id, before=before, after=calibration, errors=tuple(errors)
     )
+
+
+def removed_source(project: ProjectCore, source_id: str) -> Batch:
+    """Make the edit that takes an image, its labels and its pairs out of the project."""
+    name = project.record(source_id).name
+    edits: list[Edit] = []
+    for _, frame in project.frames_with_labels(source_id):
+        table = project.atoms(source_id, frame)
+        if len(table):
+            edits.append(RemoveAtoms.of(source_id, frame, table))
+        regions = tuple(project.regions(source_id, frame))
+        if regions:
+            edits.append(SetRegions(source_id=source_id, frame=frame, before=regions, after=()))
+    before = tuple(project.pairs)
+    after = tuple(p for p in before if p.source_id != source_id)
+    if after != before:
+        edits.append(SetPairs(before=before, after=after))
+    edits.append(SetRemoved(source_id=source_id, before=False, after=True))
+    return Batch(name=f"remove {name}", edits=tuple(edits))
 
 
 def _ratio(after: float | None, before: float | None) -> float:

@@ -105,12 +105,15 @@ class ProjectContents:
 
     def record(self, source_id: str) -> SourceRecord:
         """Return what is known of one source; `UserError` when there is none of this id."""
-        if source_id not in self._records:
+        if source_id not in self._records or self.is_removed(source_id):
             raise UserError(f"The project {self.name} has no image {source_id!r}.")
-        return self._with_calibration(self._records[source_id])
+        return self._records[source_id].model_copy(
+            update={"calibration": self.calibration(source_id), "removed": False}
+        )
 
-    def _with_calibration(self, record: SourceRecord) -> SourceRecord:
-        return record.model_copy(update={"calibration": self.calibration(record.id)})
+    def is_removed(self, source_id: str) -> bool:
+        """Whether an image was taken out of the project; false for one that never was in it."""
+        return source_id in self._records and bool(self._state.get(Document("removed", source_id)))
 
     @property
     def rounds(self) -> list[Round]:

@@ -32,9 +32,11 @@ class ProjectCore(WithFiles):
     Attributes
     ----------
     changed : Signal
-        Emitted with a tuple of :class:`Document` after each edit, undo and redo.
+        Emitted with a tuple of :class:`Document` after each edit, undo and redo; of images that are
+        in the project only, since nothing else can be asked of one that was removed.
     sources_changed : Signal
-        Emitted with the id of a source that was added, found again or replaced.
+        Emitted with the id of a source that was added, removed, found again or replaced; before
+        `changed`, so that views leave an image before they are told of its labels.
     runs_changed : Signal
         Emitted when a run folder or a round was added.
     recovered : RecoverySummary
@@ -279,8 +281,16 @@ class ProjectCore(WithFiles):
             self._state.put(document, value, entry.number)
             if document.kind == "calibration":
                 self._follow_calibration(document.source_id)
-        self.changed.emit(tuple(after))
+        self._tell(tuple(after))
         self._autosave_when_due()
+
+    def _tell(self, documents: tuple[Document, ...]) -> None:
+        for document in documents:
+            if document.kind == "removed":
+                self._opened.pop(document.source_id, None)
+                self.sources_changed.emit(document.source_id)
+        told = (d for d in documents if d.kind != "removed" and not self.is_removed(d.source_id))
+        self.changed.emit(tuple(told))
 
     def _reserve(self, edit: Edit) -> None:
         compose.reserve(self._records, edit)

@@ -9,14 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_apgan.atoms import empty_atoms
 
-DocumentKind = Literal["elements", "pairs", "calibration", "atoms", "regions"]
+DocumentKind = Literal["elements", "pairs", "calibration", "removed", "atoms", "regions"]
 
 
 class Document(NamedTuple):
     """The name of one part of the state.
 
-    ``elements`` and ``pairs`` belong to the project, ``calibration`` to a source, ``atoms`` and
-    ``regions`` to one frame of a source.
+    ``elements`` and ``pairs`` belong to the project, ``calibration`` and ``removed`` to a source,
+    ``atoms`` and ``regions`` to one frame of a source.
     """
 
     kind: DocumentKind
@@ -42,7 +42,8 @@ class PairEntry(BaseModel):
     round: int = Field(default=0, ge=0)
 
 
-#: What a document holds: a tuple of elements, pairs or regions, a calibration, or an atom table
+#: What a document holds: a tuple of elements, pairs or regions, a calibration, whether a source
+#: was removed, or an atom table
 #: (sorted by id, without `x_pm` and `y_pm`, which follow from the calibration). Never changed in
 #: place, so that a value can be written to disk by another thread.
 Value = Any

@@ -38,6 +38,7 @@ __all__ = [
     "SetElements",
     "SetPairs",
     "SetRegions",
+    "SetRemoved",
 ]
 
 
@@ -87,6 +88,23 @@ class SetPairs(Swap):
     @override
     def title(self) -> str:
         return "change the training set"
+
+
+class SetRemoved(Swap):
+    """Take an image, whose labels other edits remove, out of the project."""
+
+    kind: Literal["set_removed"] = "set_removed"
+    source_id: str
+    before: bool
+    after: bool
+
+    @override
+    def documents(self) -> tuple[Document, ...]:
+        return (Document("removed", self.source_id),)
+
+    @override
+    def title(self) -> str:
+        return "remove an image"
 
 
 class Relabel(BaseModel):
@@ -272,6 +290,7 @@ Edit = Annotated[
     | SetElements
     | SetCalibration
     | SetPairs
+    | SetRemoved
     | Batch,
     Field(discriminator="kind"),
 ]

@@ -9,7 +9,7 @@ from typing import Self
 
 from napari_apgan.frames import Source
 
-from . import sources
+from . import compose, sources
 from .core import ProjectCore
 from .documents import Document
 from .sources import SourceRecord
@@ -33,14 +33,15 @@ class WithImages(ProjectCore):
     @property
     def sources(self) -> list[SourceRecord]:
         """What is known of each source, in the order they were added."""
-        return [self._with_calibration(r) for r in self._records.values()]
+        return [self.record(i) for i in self._records if not self.is_removed(i)]
 
     def add_source(self, source: Source) -> str:
         """Add an image or series and return its id; the same content gets the same id.
 
         The file stays where it is. An image from memory is copied into the project, up to 512 MB;
         beyond that :meth:`missing_sources` says after reopening what cannot be restored. Content
-        that is known already keeps its labels and its calibration.
+        that is known already keeps its labels and its calibration; one that was removed comes back
+        without labels.
         """
         self._writable()
         source_id, sha256 = sources.identify(source)
@@ -54,6 +55,7 @@ class WithImages(ProjectCore):
             )
         elif source.path is not None and sources.resolve(known, self._folder) is None:
             self._records[source_id] = sources.located(known, source.path, self._folder)
+        self._state.put(Document("removed", source_id), False, self.edit_number)
         record = self.record(source_id)
         self._opened[source_id] = replace(
             source, name=record.name, calibration=record.calibration, missing=record.missing
@@ -61,6 +63,20 @@ class WithImages(ProjectCore):
         self._write_sources()
         self.sources_changed.emit(source_id)
         return source_id
+
+    def remove_source(self, source_id: str) -> None:
+        """Take an image, its labels and its pairs out of the project, in one edit.
+
+        Undo brings all of it back. The file of the image stays where it is, and so do the copy of
+        an image from memory, predictions, and runs that were trained on it.
+
+        Raises
+        ------
+        UserError
+            When the project has no such image.
+        """
+        self._writable()
+        self.apply(compose.removed_source(self, source_id))
 
     def _known_id(self, sha256: str, dataset: str) -> str | None:
         """Find a source by content, whatever its name."""
@@ -84,7 +100,7 @@ class WithImages(ProjectCore):
         reasons = {
             i: sources.why_missing(r, self._folder)
             for i, r in self._records.items()
-            if i not in self._opened
+            if i not in self._opened and not self.is_removed(i)
         }
         return {i: reason for i, reason in reasons.items() if reason}
 

@@ -160,6 +160,7 @@ def _read_state(folder: Folder, file: ProjectFile, held: SourcesFile) -> State:
     state.put(Document("pairs"), pairs.pairs, pairs.edit)
     for record in held.sources:
         state.put(Document("calibration", record.id), record.calibration, held.edit)
+        state.put(Document("removed", record.id), record.removed, held.edit)
     state.unsaved.clear()
     return state
 

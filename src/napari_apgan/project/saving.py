@@ -98,7 +98,9 @@ class WithFiles(ProjectContents):
 
     def _sources_file(self) -> SourcesFile:
         held = tuple(
-            r.model_copy(update={"calibration": self.calibration(r.id)})
+            r.model_copy(
+                update={"calibration": self.calibration(r.id), "removed": self.is_removed(r.id)}
+            )
             for r in self._records.values()
         )
         return SourcesFile(edit=self.edit_number, sources=held)

@@ -385,6 +385,10 @@ class Session:
         self.element_changed.emit(self._element)
 
     def _on_sources(self, _source_id: str) -> None:
+        assert self._project is not None
+        left = [r.id for r in self._project.sources]
+        if self._source_id and self._source_id not in left:
+            self.go_to(next(iter(left), ""))
         self.sources_changed.emit()
 
     def _on_runs(self) -> None:

@@ -60,6 +60,8 @@ class SourceRecord(BaseModel):
     metadata : dict of str to str
     next_id, next_region_id : int
         No atom or region has had these ids yet.
+    removed : bool
+        The user took it out of the project; undo, or adding the same content, brings it back.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -80,6 +82,7 @@ class SourceRecord(BaseModel):
     metadata: dict[str, str] = Field(default_factory=dict)
     next_id: int = 0
     next_region_id: int = 0
+    removed: bool = False
 
     @property
     def file_name(self) -> str:
@@ -88,7 +91,7 @@ class SourceRecord(BaseModel):
 
 
 class SourcesFile(BaseModel):
-    """``sources.json``; `edit` is the last edit that its calibrations hold."""
+    """``sources.json``; `edit` is the last edit that it holds."""
 
     model_config = ConfigDict(extra="ignore")
 
