@@ -54,3 +54,42 @@ def test_frames_that_tell_nothing_are_refused():
         match_frame(make_frame(np.random.default_rng(0).normal(size=(40, 40))))
     with pytest.raises(UserError, match="same grey"):
         match_frame(make_frame(np.ones((80, 80))))
+
+
+def test_a_match_finds_the_blur_and_a_pixel_size_of_twice_the_true_one():
+    settings = changed(
+        EXAMPLES["mos2"],
+        {
+            "degradation": {"snr": 6.0, "jitter_pm": 0.0},
+            "imaging": {"source_size_pm": 60.0},
+            "variety": 0.0,
+        },
+    )
+    frame = simulate_pair(settings, 5, 3).pair.frame
+    wrong = Calibration.from_pixel_size(2 * settings.pixel_size_pm, origin="file")
+    found = match_frame(
+        Frame(frame.data, frame.valid, wrong), structure=settings.structure, mode="haadf"
+    )
+    assert found.settings.pixel_size_pm == pytest.approx(settings.pixel_size_pm, rel=0.03)
+    assert found.settings.imaging.source_size_pm == pytest.approx(60.0, rel=0.2)
+
+
+def test_labelled_graphene_tells_whether_atoms_are_dark():
+    settings = changed(
+        EXAMPLES["graphene"],
+        {
+            "structure": {"lines": "none", "holes": 0},
+            "imaging": {"aberrations": {"c1_nm": -10.0, "c3_um": -20.0}},
+            "shape": (160, 160),
+            "variety": 0.0,
+        },
+    )
+    pair = simulate_pair(settings, 2, 0).pair
+    start = settings.imaging.model_copy(
+        update={"aberrations": settings.imaging.aberrations.model_copy(update={"c1_nm": 0.0})}
+    )
+    found = match_frame(pair.frame, atoms=pair.atoms, structure=settings.structure, imaging=start)
+    assert "The labelled atoms are bright." in found.sentences
+    period = 21.756
+    off = (found.settings.imaging.aberrations.c1_nm + 10.0 + period / 2) % period - period / 2
+    assert abs(off) < 2.0

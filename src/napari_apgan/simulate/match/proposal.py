@@ -24,7 +24,7 @@ from napari_apgan.simulate.structures import Structure
 
 from .lattice import scale_between
 from .lens import match_lens
-from .statistics import Statistics, measure_statistics, relative_scale, similarity
+from .statistics import Statistics, blur_between, measure_statistics, relative_scale, similarity
 
 #: Side of the square that is compared, in px.
 SIDE = 256
@@ -41,9 +41,15 @@ REFINED_WITHIN = 0.05
 WORTH_A_WORD = 0.02
 #: Noise grows with brightness by more than this under counting statistics.
 COUNTING_GROWTH = 1.25
-#: What the pixel size is taken for until the lattice tells, where the file does not know it.
+#: What the pixel size is taken for until the lattice tells, where the file does not know it; and
+#: the sizes that are tried then.
 FIRST_PIXEL_PM = 20.0
-BLUR_BOUNDS_PM = (0.0, 150.0)
+UNKNOWN_PIXEL_PM = (8.0, 12.0, 18.0, 27.0, 40.0)
+#: Believable effective source sizes (pm, standard deviation), and rounds of finding one.
+SOURCE_BOUNDS_PM = (10.0, 130.0)
+BLUR_ROUNDS = 3
+#: What these show has parts of different brightness, which no background can be told from.
+UNEVEN = ("particle", "multilayer", "file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +198,11 @@ def _scaled(
     )
     still = settings.view.model_copy(update={"strain_percent": 0.0})
     factor, sure = 1.0, 0.0
-    sizes = [settings.pixel_size_pm] if known else [8.0, 12.0, 18.0, 27.0, 40.0]
+    # Stored sizes are now and then of the unbinned or the twice binned image.
+    sizes = [known * part for part in (1.0, 0.5, 2.0)] if known else UNKNOWN_PIXEL_PM
     for size in sizes:
+        if known and size != known and sure > 2 * SURE:
+            break
         trial = settings.model_copy(
             update={"degradation": plain, "view": still, "pixel_size_pm": size}
         )
@@ -235,7 +244,9 @@ def _scaled(
 def _adjusted(
     seen: Statistics, settings: SimulationSettings
 ) -> tuple[SimulationSettings, SimulatedPair]:
-    """Correct SNR, blur, jitter and background by what simulated frames have too much or little."""
+    """Correct SNR, jitter and background by what simulated frames have too much or too little."""
+    if settings.imaging.mode != "hrtem":
+        settings = _blurred(seen, settings)
     best: tuple[float, SimulationSettings, SimulatedPair] | None = None
     for _ in range(ROUNDS):
         made = [_simulated(settings, n) for n in range(FRAMES)]
@@ -247,10 +258,26 @@ def _adjusted(
     return best[1], best[2]
 
 
+def _blurred(seen: Statistics, settings: SimulationSettings) -> SimulationSettings:
+    """Choose the source size whose peaks are as sharp as those seen."""
+    for _ in range(BLUR_ROUNDS):
+        more = [blur_between(seen, _simulated(settings, n)[1]) for n in range(FRAMES)]
+        known = [m for m in more if m is not None]
+        if not known:
+            return settings
+        imaging = settings.imaging
+        wider = float(np.mean(known)) * settings.pixel_size_pm**2
+        source = math.sqrt(max(imaging.source_size_pm**2 + wider, 0.0))
+        source = min(max(source, SOURCE_BOUNDS_PM[0]), SOURCE_BOUNDS_PM[1])
+        imaging = imaging.model_copy(update={"source_size_pm": source})
+        settings = settings.model_copy(update={"imaging": imaging})
+    return settings
+
+
 def _corrected(
     seen: Statistics, settings: SimulationSettings, made: list[Statistics]
 ) -> SimulationSettings:
-    old, lens, pixel_pm = settings.degradation, settings.imaging, settings.pixel_size_pm
+    old, pixel_pm = settings.degradation, settings.pixel_size_pm
 
     def mean(name: str) -> float:
         return float(np.mean([getattr(s, name) for s in made]))
@@ -259,24 +286,17 @@ def _corrected(
     changes: dict[str, Any] = {
         "snr": min(max(old.snr * _bounded(seen.snr / max(mean("snr"), 1e-9), 4.0), 0.005), 1e5)
     }
-    slow = seen.background**2 - mean("background") ** 2
-    changes["background"] = math.sqrt(min(max(old.background**2 + slow, 0.0), 25.0))
-    imaging = lens
-    if lens.mode != "hrtem":
+    if settings.structure.kind not in UNEVEN:
+        slow = seen.background**2 - mean("background") ** 2
+        changes["background"] = math.sqrt(min(max(old.background**2 + slow, 0.0), 4.0))
+    if settings.imaging.mode != "hrtem":
         jitter = (seen.jitter_px**2 - mean("jitter_px") ** 2) * pixel_pm**2
-        # A shift that remembers hides from its neighbours: what is missing counts double.
-        changes["jitter_pm"] = math.sqrt(max(old.jitter_pm**2 + 1.5 * jitter, 0.0))
+        # The estimate scatters from frame to frame: most of what is missing is taken.
+        changes["jitter_pm"] = math.sqrt(max(old.jitter_pm**2 + 0.8 * jitter, 0.0))
         changes["jitter_memory"] = min(
-            max(old.jitter_memory + 0.7 * (seen.jitter_memory - mean("jitter_memory")), 0.0), 0.95
+            max(old.jitter_memory + 0.5 * (seen.jitter_memory - mean("jitter_memory")), 0.0), 0.95
         )
-        wider = (seen.width_px**2 - mean("width_px") ** 2) * pixel_pm**2
-        blur = math.sqrt(max(lens.source_size_pm**2 + wider, 0.0))
-        imaging = lens.model_copy(
-            update={"source_size_pm": min(max(blur, BLUR_BOUNDS_PM[0]), BLUR_BOUNDS_PM[1])}
-        )
-    return settings.model_copy(
-        update={"degradation": old.model_copy(update=changes), "imaging": imaging}
-    )
+    return settings.model_copy(update={"degradation": old.model_copy(update=changes)})
 
 
 def _bounded(factor: float, most: float) -> float:

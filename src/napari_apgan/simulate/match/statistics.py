@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter1d
 
 from napari_apgan.frames import Frame
 
@@ -28,6 +28,9 @@ LARGEST = 512
 LOG_STEP = 0.01
 #: Lowest and highest spatial frequency of the spectra, in cycles per px.
 BAND = (0.02, 0.5)
+#: A peak's power exceeds the noise by this (logarithm), at frequencies above.
+PEAK_RISE = math.log(15.0)
+LOWEST_PEAK = 0.022
 #: Frequencies along x above this hold hardly anything but noise in images sampled as they should.
 NOISE_ABOVE = 0.42
 #: Wavelengths longer than this part of the frame are background.
@@ -239,6 +242,35 @@ def relative_scale(one: Statistics, other: Statistics, *, most: float = 0.3) -> 
         curve = left - 2 * middle + right
         fraction = 0.5 * float(left - right) / float(curve) if curve < 0 else 0.0
     return math.exp((shifts[best] + fraction) * LOG_STEP), float(scores[best])
+
+
+def blur_between(one: Statistics, other: Statistics) -> float | None:
+    """Return by how much `one` is blurred more than `other`: difference of variances in px².
+
+    A Gaussian blur of standard deviation s multiplies the power at k by ``exp(-4π² s² k²)``: the
+    logarithms of the spectra's peaks are compared at equal radii, and the slope of their difference
+    against k² is read. None where they have fewer than four peaks in common.
+
+    Parameters
+    ----------
+    one, other : Statistics
+        Of equal sides and spacings.
+    """
+    k = BAND[0] * np.exp((np.arange(len(one.profile)) + 0.5) * LOG_STEP)
+    first, second = (maximum_filter1d(s.profile, 5) for s in (one, other))
+    peaks = _rising(first, k) & _rising(second, k)
+    if peaks.sum() < 4 or np.ptp(k[peaks] ** 2) <= 0:
+        return None
+    line = np.polynomial.Polynomial.fit(k[peaks] ** 2, (first - second)[peaks], 1).convert()
+    slope = float(line.coef[1])
+    return -slope / (4 * math.pi**2)
+
+
+def _rising(profile: Floats, k: Floats) -> Bools:
+    """Where a profile shows peaks: above its surroundings, and far above the noise."""
+    floor = float(np.median(profile[k > NOISE_ABOVE]))
+    around = gaussian_filter(profile, 12.0)
+    return (profile > around + 0.3) & (profile > floor + PEAK_RISE) & (k > LOWEST_PEAK)
 
 
 def _overlap(a: Floats, b: Floats, shift: int) -> float:
