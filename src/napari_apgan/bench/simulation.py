@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from importlib.util import find_spec
 
 import numpy as np
@@ -15,6 +16,8 @@ from napari_apgan.simulate.imaging import image
 from napari_apgan.simulate.scene import Scene, draw_view, place, reach_pm
 from napari_apgan.simulate.settings import SimulationSettings, changed
 from napari_apgan.simulate.structures import build
+
+from .training import Machine, this_machine
 
 #: Name, example, changes to it, and the seconds that one 256 x 256 px image may take.
 CASES: tuple[tuple[str, str, dict[str, object], float], ...] = (
@@ -58,12 +61,14 @@ class TimingResult(BaseModel):
     timings : tuple of Timing
     pixel_size_pm : mapping
         Of each case.
+    machine : Machine
     """
 
     model_config = ConfigDict(frozen=True)
 
     timings: tuple[Timing, ...]
     pixel_size_pm: dict[str, float]
+    machine: Machine
 
     def table(self) -> str:
         """Return the rows of a Markdown table."""
@@ -77,6 +82,18 @@ class TimingResult(BaseModel):
                 f"| {t.first_s:.3f} s | {t.image_s:.3f} s | {t.limit_s:g} s |"
             )
         return "\n".join(lines)
+
+    def report(self) -> str:
+        """Return the table, how many times faster `fast` is, and where it was measured."""
+        ratio = self.speedup()
+        faster = "" if ratio is None else f"`fast` : `abtem` on graphene, 1 : {ratio:.0f}. "
+        return f"{self.table()}\n\n{faster}{self.machine}."
+
+    def speedup(self) -> float | None:
+        """Return the time of graphene's multislice over that of the fast engine, where both ran."""
+        seconds = {t.name: t.image_s for t in self.timings}
+        fast, slow = seconds.get(CASES[0][0]), seconds.get(CASES[1][0])
+        return slow / fast if fast and slow else None
 
 
 def measure(repeats: int = 5) -> TimingResult:
@@ -95,7 +112,15 @@ def measure(repeats: int = 5) -> TimingResult:
             continue
         sizes[name] = settings.pixel_size_pm
         timings.append(_time(name, settings, repeats, limit))
-    return TimingResult(timings=tuple(timings), pixel_size_pm=sizes)
+    return TimingResult(timings=tuple(timings), pixel_size_pm=sizes, machine=machine_with_abtem())
+
+
+def machine_with_abtem() -> Machine:
+    """Describe the machine, with the versions of what images are made by."""
+    machine = this_machine()
+    names = [name for name in ("abtem", "ase") if find_spec(name) is not None]
+    found = {name: machine.versions[name] for name in ("napari-apgan", "numpy", "scipy")}
+    return machine.model_copy(update={"versions": found | {name: version(name) for name in names}})
 
 
 def _time(name: str, settings: SimulationSettings, repeats: int, limit: float) -> Timing:

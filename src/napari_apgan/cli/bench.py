@@ -74,3 +74,35 @@ def register(app: typer.Typer) -> None:
             print_json(result.model_dump(mode="json"))
         else:
             typer.echo(result.table())
+
+    @bench.command()
+    def simulate(
+        repeats: Annotated[int, typer.Option(min=1, help="Images of each case.")] = 5,
+        compare: Annotated[
+            bool, typer.Option("--compare", help="Hold `fast` against abTEM (minutes to hours).")
+        ] = False,
+        passes: Annotated[
+            int, typer.Option(min=1, help="Frozen-phonon passes of the HAADF reference.")
+        ] = 2,
+        cells: Annotated[
+            Path | None, typer.Option(help="Keep the images of the HAADF reference here.")
+        ] = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Measure how long a simulated frame takes, or how far `fast` is from multislice."""
+        if compare:
+            from napari_apgan.bench.engines import compare as compare_engines
+
+            held = compare_engines(passes=passes, cells=cells)
+            if as_json:
+                print_json(held.model_dump(mode="json"))
+            else:
+                typer.echo(held.report())
+            return
+        from napari_apgan.bench.simulation import measure
+
+        result = measure(repeats)
+        if as_json:
+            print_json(result.model_dump(mode="json"))
+        else:
+            typer.echo(result.report())
