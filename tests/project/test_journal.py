@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from napari_apgan.atoms import make_atoms
 from napari_apgan.errors import UserError
+from napari_apgan.project import Edit, Project
 from napari_apgan.project.edits import SetPairs
-from napari_apgan.project.journal import JournalWriter, parse_line, read_journal
+from napari_apgan.project.journal import Entry, JournalWriter, parse_line, read_journal
 
 EDIT = SetPairs(before=(), after=())
 
@@ -119,3 +121,28 @@ def test_a_full_disk_leaves_the_journal_as_it_was(
 
 def test_no_journal_is_an_empty_one(tmp_path: Path) -> None:
     assert read_journal(tmp_path / "none").entries == []
+
+
+def test_a_long_journal_is_not_read_edit_by_edit_when_its_files_are_up_to_date(
+    project: Project, source_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening takes as long as going over the lines; edits are read when they are undone."""
+    ids = [project.add_atoms(source_id, 0, make_atoms([[k, 1]], "Pb"))[0] for k in range(30)]
+    project.close()
+    read: list[int] = []
+    whole = Entry.edit
+
+    def counted(entry: Entry) -> Edit:
+        read.append(entry.number)
+        return whole(entry)
+
+    monkeypatch.setattr(Entry, "edit", counted)
+    with Project.open(project.path) as again:
+        assert read == []
+        assert not again.recovered.happened
+        for expected in range(30, 0, -1):
+            assert again.undo()
+            assert read[-1] == expected
+        assert again.count_atoms(source_id, 0) == 0
+        assert not again.undo()
+    assert len(read) == len(ids)
