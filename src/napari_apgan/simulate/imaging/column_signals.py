@@ -67,11 +67,11 @@ def column_signals(
     margin_pm : float
         Atoms farther than this outside the frame are left out.
     """
-    held = np.zeros(len(scene.column), dtype=np.bool_)
+    held: NDArray[np.bool_] = np.zeros(len(scene.column), dtype=np.bool_)
     if len(scene.columns):
         near = _inside(scene, scene.columns.xy_px * scene.pixel_size_pm, margin_pm)
         # The last entry answers for the atoms of no column, whose number is -1.
-        held = np.append(near, False)[scene.column]
+        held = np.append(near, np.zeros(1, dtype=np.bool_))[scene.column]
     loose = np.flatnonzero(scene.column < 0)
     loose = loose[_inside(scene, scene.xyz_pm[loose, :2], margin_pm)]
     # Atoms of no column feel no column: they act as the first atom of the weakest.
@@ -93,8 +93,7 @@ def column_signals(
 def _inside(scene: Scene, xy_pm: Floats, margin_pm: float) -> NDArray[np.bool_]:
     """Return which positions lie in the frame or within a margin of it."""
     far = np.array([scene.shape[1] - 1, scene.shape[0] - 1]) * scene.pixel_size_pm + margin_pm
-    kept: NDArray[np.bool_] = ((xy_pm >= -margin_pm) & (xy_pm <= far)).all(axis=1)
-    return kept
+    return np.asarray(np.all((xy_pm >= -margin_pm) & (xy_pm <= far), axis=1), dtype=np.bool_)
 
 
 class _Atoms:
@@ -114,22 +113,23 @@ class _Atoms:
         self.column = (np.cumsum(present) - 1)[column]
         self.count = int(present.sum())
         self.xyz = scene.xyz_pm[held]
+        self.number = scene.number[held].astype(np.float64)
         self.thermal = scene.thermal_pm[held]
         first = np.full(self.count, np.inf)
         last = np.full(self.count, -np.inf)
         np.minimum.at(first, self.column, self.xyz[:, 2])
         np.maximum.at(last, self.column, self.xyz[:, 2])
         self.depth = self.xyz[:, 2] - first[self.column]
-        atoms = self._sum(np.ones(len(self.xyz)))
+        self.atoms = atoms = self._sum(np.ones(len(self.xyz)))
         extent = last - first
         self.length = np.where(
             extent > 0, extent * atoms / np.maximum(atoms - 1, 1), ATOM_PM * np.ones(self.count)
         )
-        self.strength = self._sum(scene.number[held].astype(np.float64)) / self.length
+        self.strength = self._sum(self.number) / self.length
         self.lean = self._lean(atoms, extent)
 
     def _sum(self, values: Floats) -> Floats:
-        return np.bincount(self.column, values, self.count)
+        return np.bincount(self.column, values, self.count).astype(np.float64)
 
     def _lean(self, atoms: Floats, extent: Floats) -> Floats:
         """Return the (C, 2) slopes of the columns, by least squares over their atoms."""
@@ -141,33 +141,37 @@ class _Atoms:
         return slope
 
     def signals(self, tables: Tables, detector: Detector, unit: Floats, clock: float) -> Signals:
-        """Return what each column adds."""
+        """Return what each column adds.
+
+        Where a column is seen is where its potential is, as that is what draws the beam: atoms of
+        different species that stand beside each other in one column count there by Z.
+        """
         size = np.hypot(self.lean[:, 0], self.lean[:, 1]) * 1e3
         response = tables.of_columns(detector, self.strength, size)
         slabs = response.shape[1]
-        key = self.column * slabs + tables.slab_of(self.depth * clock)
+        # An atom stands for the length of column around it, and the first begins at the surface.
+        middle = self.depth + (self.length / self.atoms / 2)[self.column]
+        key = self.column * slabs + tables.slab_of(middle * clock)
 
         def by_slab(values: Floats) -> Floats:
             summed = np.bincount(key, values, self.count * slabs)
-            return summed.reshape(self.count, slabs)
+            return summed.astype(np.float64).reshape(self.count, slabs)
 
         amount = by_slab(unit)
         weight = np.einsum("cj,cjk->kc", amount, response)
         narrow = response[..., :SHIFT].sum(axis=2)
-        total = weight[:SHIFT].sum(axis=0)
-        alone = amount.sum(axis=1)
-        steady = total > FAINT * alone
-        # Where a column is too faint for a mean, its atoms count alone.
+        steady = (amount * narrow).sum(axis=1) > FAINT * amount.sum(axis=1)
+        # Where a column is too faint for a mean, its atoms count alone, at a third of their depth.
         narrow = np.where(steady[:, None], narrow, 1.0)
-        total = np.where(steady, total, alone)
-        depth = by_slab(unit * self.depth)
-        # The shift is one per mrad of the lean at the tables' voltage: it grows with true depth.
-        seen = np.where(steady, weight[SHIFT] * 1e3 / clock, (narrow * depth).sum(axis=1) / 3)
+        charge, depth = by_slab(self.number), by_slab(self.number * self.depth)
+        pull = (charge * response[..., SHIFT]).sum(axis=1) * 1e3 / clock
+        pull = np.where(steady, pull, depth.sum(axis=1) / 3)
+        total = (charge * narrow).sum(axis=1)
         at = np.empty((self.count, 2))
         for axis in (0, 1):
             slope = self.lean[:, axis]
-            upright = by_slab(unit * self.xyz[:, axis]) - slope[:, None] * depth
-            at[:, axis] = ((narrow * upright).sum(axis=1) + slope * seen) / total
+            upright = by_slab(self.number * self.xyz[:, axis]) - slope[:, None] * depth
+            at[:, axis] = ((narrow * upright).sum(axis=1) + slope * pull) / total
         return Signals(at, weight[[*range(SHIFT), HAZE]], self._softer(tables, unit))
 
     def _softer(self, tables: Tables, unit: Floats) -> float:

@@ -27,10 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from ..scene import Z_POWER
-from ..structures.base import THERMAL_PM, USUAL_THERMAL_PM
+from napari_apgan.simulate.scene import Z_POWER
+from napari_apgan.simulate.structures.base import THERMAL_PM, USUAL_THERMAL_PM
+
 from .crosssections import cross_section_pm2
-from .table_cells import APERTURE_MRAD, CELLS, RINGS_MRAD, VOLTAGE_KV, Cell, cell_image
+from .table_cells import BEAM, CELLS, Cell, cell_image, sampled_transfer
 from .tables import HAZE_PM, SHIFT, WIDTHS_PM
 from .transfer import wavelength_pm
 
@@ -44,29 +45,20 @@ NODES_PM = np.concatenate(
         np.arange(12_500.0, 60_001.0, 2_500.0),
     ]
 )
-#: Passes over each cell; columns of heavy atoms scatter their thermal disorder more.
-PASSES = (5, 5, 2, 3)
+#: Passes over each cell; lead shakes most.
+PASSES = (2, 5, 2, 2)
 #: Which rings make which detector.
 DETECTORS = {"haadf": slice(4, 6), "adf": slice(3, 6), "abf": slice(1, 2)}
 #: Fraction of the electrons on the ABF detector in vacuum.
-BRIGHT = 1 - (RINGS_MRAD[1] / RINGS_MRAD[2]) ** 2
-#: Weight of the expectation that columns are seen where their first third lies.
-PRIOR = 0.02
+BRIGHT = 1 - (BEAM.rings_mrad[1] / BEAM.rings_mrad[2]) ** 2
+#: Weight of the expectation that columns are seen where their first third lies; that of columns too
+#: faint to tell.
+PRIOR, PRIOR_OF_FAINT = 0.02, 1.0
 #: Share of an image's contrast that its disorder makes, and how well (relative) the signal of a
 #: column is expected to be that of its atoms alone: what decides where the image says nothing, as
 #: on oxygen beside lead.
 NOISE = 0.05
 EXPECTATION = 0.5
-
-
-def disc_transfer(frequency: Floats) -> Floats:
-    """Return the transfer of an unaberrated probe of the tables' aperture.
-
-    ``2/π (arccos x - x sqrt(1 - x²))`` with x the frequency over its limit: the autocorrelation of
-    a disc (Goodman, Introduction to Fourier Optics, section 6.4).
-    """
-    x = np.clip(frequency * wavelength_pm(VOLTAGE_KV) / (2e-3 * APERTURE_MRAD), 0.0, 1.0)
-    return 2 / np.pi * (np.arccos(x) - x * np.sqrt(1 - x * x))
 
 
 class CellFit:
@@ -85,10 +77,10 @@ class CellFit:
         fx = np.fft.fftfreq(nx, cell.size_pm[0] / nx) + np.zeros((ny, 1))
         size = np.hypot(fx, fy)
         # A real image says nothing new on the left half.
-        self._kept = (size < 2e-3 * APERTURE_MRAD / wavelength_pm(VOLTAGE_KV)) & (fx >= 0)
+        self._kept = (size < 2e-3 * BEAM.aperture_mrad / wavelength_pm(BEAM.voltage_kv)) & (fx >= 0)
         self._fx, size = fx[self._kept], size[self._kept]
         self._twice = np.where(self._fx > 0, np.sqrt(2), 1.0)
-        probe = disc_transfer(size)
+        probe = sampled_transfer(cell, BEAM)[self._kept]
         self._widths = probe * np.exp(-2 * (np.pi * np.outer(WIDTHS_PM, size)) ** 2)
         self._places = np.array([self._columns(name, fx, fy) for name in self.names])
         strength = np.array([sum(z**Z_POWER for z in cell.atoms_of(n)) for n in self.names])
@@ -161,7 +153,10 @@ class CellFit:
         contrast = np.sqrt(area) * image.std() * np.sqrt(area)
 
         trust, wanted = self._expectation(alone)
-        trust, wanted = trust * contrast, wanted * contrast
+        share = contrast / np.sqrt(len(data))
+        trust, wanted = trust * share, wanted * share
+        faint = np.array([len(self.widths_of(n)) == 1 for n in self.names]) & np.isfinite(alone)
+        prior = np.where(faint, PRIOR_OF_FAINT, PRIOR)
 
         def solve(shifts: Floats) -> tuple[Floats, Floats]:
             design = self._design(shifts)
@@ -171,7 +166,7 @@ class CellFit:
             return found, data - design @ found
 
         def misfit(shifts: Floats) -> Floats:
-            expected = (shifts - lean_pm / 3) / lean_pm * PRIOR
+            expected = (shifts - lean_pm / 3) / lean_pm * prior
             return np.concatenate([solve(shifts)[1] / contrast, expected])
 
         shifts = np.zeros(len(self.names))
@@ -258,8 +253,8 @@ def _unit(cell: Cell, name: str, detector: str) -> float:
     if detector == "abf":
         return sum(atoms) / cell.period_pm
     rings = DETECTORS[detector]
-    inner, outer = RINGS_MRAD[rings.start], RINGS_MRAD[rings.stop]
-    return sum(cross_section_pm2(z, VOLTAGE_KV, inner, outer) for z in atoms) / cell.period_pm
+    inner, outer = BEAM.rings_mrad[rings.start], BEAM.rings_mrad[rings.stop]
+    return sum(cross_section_pm2(z, BEAM.voltage_kv, inner, outer) for z in atoms) / cell.period_pm
 
 
 def _resample(table: Floats, depths: Floats) -> None:
@@ -290,9 +285,9 @@ def make(
                 rows[detector].append(tables[detector][i])
     order = np.argsort(strengths)
     meta = {
-        "voltage_kv": VOLTAGE_KV,
-        "aperture_mrad": APERTURE_MRAD,
-        "rings_mrad": RINGS_MRAD,
+        "voltage_kv": BEAM.voltage_kv,
+        "aperture_mrad": BEAM.aperture_mrad,
+        "rings_mrad": BEAM.rings_mrad,
         "passes": PASSES,
         "columns": [names[i] for i in order],
         "potentials": "abTEM, Lobato, infinite projection",

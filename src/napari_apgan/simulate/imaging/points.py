@@ -54,6 +54,7 @@ def spread(xy_px: Floats, weights: Floats, shape: tuple[int, int]) -> Floats:
     index = (at[..., 1] % rows)[:, :, None] * columns + (at[..., 0] % columns)[:, None]
     stamp = values[..., 1][:, :, None] * values[..., 0][:, None]
     flat = index.ravel()
-    return np.stack(
-        [np.bincount(flat, (stamp * w[:, None, None]).ravel(), rows * columns) for w in weights]
-    ).reshape(len(weights), rows, columns)
+    grids = np.zeros((len(weights), rows * columns))
+    for grid, weight in zip(grids, weights, strict=True):
+        grid[:] = np.bincount(flat, (stamp * weight[:, None, None]).ravel(), rows * columns)
+    return grids.reshape(len(weights), rows, columns)

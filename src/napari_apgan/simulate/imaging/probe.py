@@ -1,9 +1,10 @@
 """The probe of a STEM: how sharply it lights a specimen, as a transfer of spatial frequencies.
 
 The probe is ``ψ(r) = ∫ A(k) exp(-iχ(k)) exp(2πi k·r) dk`` (Kirkland, Advanced Computing in Electron
-Microscopy, chapter 3), its intensity ``|ψ|²`` is averaged over the focal spread and blurred by the effective source. What an incoherent image needs is the Fourier
-transform of that intensity: the autocorrelation of the pupil. It is zero beyond twice the aperture,
-so that the tails of the probe, whatever the aberrations, are carried exactly.
+Microscopy, chapter 3), its intensity ``|ψ|²`` is averaged over the focal spread and blurred by the
+effective source. What an incoherent image needs is the Fourier transform of that intensity: the
+autocorrelation of the pupil. It is zero beyond twice the aperture, so that the tails of the probe,
+whatever the aberrations, are carried exactly.
 """
 
 from __future__ import annotations
@@ -69,20 +70,21 @@ def probe_transfer(settings: ImagingSettings, height_pm: float, width_pm: float)
     reach = (math.floor(2 * edge * height_pm) + 1, math.floor(2 * edge * width_pm) + 1)
     # The autocorrelation of the pupil needs twice its diameter.
     rows, columns = (fft.next_fast_len(2 * r + 1) for r in reach)
-    ky = np.fft.fftfreq(rows, height_pm / rows)[:, None]
-    kx = np.fft.fftfreq(columns, width_pm / columns)[None, :]
+    ky = np.fft.fftfreq(rows, height_pm / rows)[:, None].astype(np.float64)
+    kx = np.fft.fftfreq(columns, width_pm / columns)[None].astype(np.float64)
     # Pixels that the edge of the aperture cuts count in part.
     step = 1 / math.sqrt(height_pm * width_pm)
-    pupil = np.clip((edge - np.hypot(ky, kx)) / step + 0.5, 0.0, 1.0) * np.exp(
-        -1j * phase(settings.aberrations, kx, ky, wavelength)
-    )
+    opening = np.clip((edge - np.hypot(ky, kx)) / step + 0.5, 0.0, 1.0)
+    pupil = opening * np.exp(-1j * phase(settings.aberrations, kx, ky, wavelength))
     defocus = math.pi * wavelength * (ky**2 + kx**2)
     intensity = np.zeros((rows, columns))
     for focus_pm, weight in foci(settings):
         wave = fft.ifft2(pupil * np.exp(-1j * focus_pm * defocus))
         intensity += weight * (wave.real**2 + wave.imag**2)
     transform = fft.fft2(intensity)
-    transform /= transform[0, 0].real
+    # A pixel that the edge halves lets half of the electrons pass, not a quarter.
+    transform *= transform.size / opening.sum()
+    transform[0, 0] = 1.0
     m, n = np.arange(-reach[0], reach[0] + 1), np.arange(-reach[1], reach[1] + 1)
     fy, fx = m / height_pm, n / width_pm
     source = 2 * math.pi**2 * settings.source_size_pm**2

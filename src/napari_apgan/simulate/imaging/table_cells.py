@@ -22,26 +22,41 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from napari_apgan.elements import SYMBOLS
+from napari_apgan.simulate.structures.base import THERMAL_PM, USUAL_THERMAL_PM
 
-from ..structures.base import THERMAL_PM, USUAL_THERMAL_PM
 from .transfer import interaction, wavelength_pm
 
 Floats = NDArray[np.float64]
 Waves = NDArray[np.complex64]
 
-#: Edges (mrad) of the rings whose signal is kept; half the aperture, the aperture, then outwards.
-RINGS_MRAD = (0.0, 11.0, 22.0, 35.0, 70.0, 100.0, 200.0)
-#: Energy and convergence of the probe of the tables; it has no aberrations.
-VOLTAGE_KV = 200.0
-APERTURE_MRAD = 22.0
 #: Slices of every layer, each with other thermal displacements; even, as they come in pairs of
 #: opposite displacements.
 POOL = 12
 
 
 @dataclass(frozen=True, slots=True)
+class Beam:
+    """A probe without aberrations, focused on the entrance surface, and a detector of rings.
+
+    Parameters
+    ----------
+    voltage_kv, aperture_mrad : float
+    rings_mrad : tuple of float
+        Edges of the rings: half the aperture, the aperture, then outwards.
+    """
+
+    voltage_kv: float = 200.0
+    aperture_mrad: float = 22.0
+    rings_mrad: tuple[float, ...] = (0.0, 11.0, 22.0, 35.0, 70.0, 100.0, 200.0)
+
+
+#: The beam of the tables.
+BEAM = Beam()
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
-    """A crystal that repeats, with mirrors in x and y through the origin.
+    """A crystal that repeats.
 
     Parameters
     ----------
@@ -58,6 +73,8 @@ class Cell:
         Cells that the waves extend over.
     scan : (int, int)
         Probe positions along x and y over one cell; even.
+    mirrored : bool
+        Whether the crystal has mirrors in x and y through the origin, which spare positions.
     """
 
     name: str
@@ -67,6 +84,7 @@ class Cell:
     columns: tuple[tuple[str, float, float], ...]
     repeats: tuple[int, int] = (2, 2)
     scan: tuple[int, int] = (14, 14)
+    mirrored: bool = True
 
     def atoms_of(self, name: str) -> list[int]:
         """Return the atomic numbers of one period of a column, in order of depth."""
@@ -125,9 +143,9 @@ CELLS = (
 )
 
 
-def grid_of(cell: Cell) -> tuple[int, int]:
+def grid_of(cell: Cell, beam: Beam) -> tuple[int, int]:
     """Return the grid (y, x) that carries scattering to the outermost ring inside two thirds."""
-    reach = RINGS_MRAD[-1] * 1e-3 / wavelength_pm(VOLTAGE_KV) * 1.5
+    reach = beam.rings_mrad[-1] * 1e-3 / wavelength_pm(beam.voltage_kv) * 1.5
     sides = (cell.size_pm[1] * cell.repeats[1], cell.size_pm[0] * cell.repeats[0])
     return (_even_fast(2 * reach * sides[0]), _even_fast(2 * reach * sides[1]))
 
@@ -152,30 +170,51 @@ class Optics:
 
 
 @lru_cache(maxsize=1)
-def optics_of(cell: Cell) -> Optics:
+def optics_of(cell: Cell, beam: Beam) -> Optics:
     """Return frequencies (1/pm), band limit, aperture (soft over one pixel) and rings of a cell."""
-    rows, columns = grid_of(cell)
+    rows, columns = grid_of(cell, beam)
     height, width = cell.size_pm[1] * cell.repeats[1], cell.size_pm[0] * cell.repeats[0]
-    ky = np.fft.fftfreq(rows, height / rows)[:, None]
-    kx = np.fft.fftfreq(columns, width / columns)[None, :]
-    angle = 1e3 * wavelength_pm(VOLTAGE_KV) * np.hypot(ky, kx)
+    ky = np.fft.fftfreq(rows, height / rows)[:, None].astype(np.float64)
+    kx = np.fft.fftfreq(columns, width / columns)[None].astype(np.float64)
+    angle = 1e3 * wavelength_pm(beam.voltage_kv) * np.hypot(ky, kx)
     limit = (np.abs(ky) < rows / height / 3) & (np.abs(kx) < columns / width / 3)
-    step = 1e3 * wavelength_pm(VOLTAGE_KV) / math.sqrt(height * width)
-    aperture = np.clip((APERTURE_MRAD - angle) / step + 0.5, 0.0, 1.0)
+    step = 1e3 * wavelength_pm(beam.voltage_kv) / math.sqrt(height * width)
+    aperture = np.clip((beam.aperture_mrad - angle) / step + 0.5, 0.0, 1.0)
     # A frequency belongs to two rings in the share in which their edge cuts its pixel.
-    inside = [np.clip((edge - angle) / step + 0.5, 0.0, 1.0) for edge in RINGS_MRAD[1:]]
+    inside = [np.clip((edge - angle) / step + 0.5, 0.0, 1.0) for edge in beam.rings_mrad[1:]]
     disc = np.stack([np.zeros_like(angle), *inside])
     ring = np.diff(disc, axis=0).reshape(len(inside), -1).T.astype(np.float32)
     return Optics(ky, kx, limit, aperture, ring)
 
 
-def slices_of(cell: Cell, rng: np.random.Generator) -> list[Waves]:
+def sampled_transfer(cell: Cell, beam: Beam) -> Floats:
+    """Return the Fourier transform of the probe's intensity as the waves' grid samples it.
+
+    A cell of a few lattice constants knows the aperture only at few frequencies, which makes its
+    probe a little sharper than that of a disc.
+
+    Returns
+    -------
+    (NY, NX) array
+        At the frequencies of the scan, in the order of the FFT; 1 at frequency 0.
+    """
+    aperture = optics_of(cell, beam).aperture
+    overlap = fft.ifft2(np.abs(fft.fft2(aperture)) ** 2).real
+    nx, ny = cell.scan
+    rows = np.rint(np.fft.fftfreq(ny, 1 / ny)).astype(int) * cell.repeats[1]
+    columns = np.rint(np.fft.fftfreq(nx, 1 / nx)).astype(int) * cell.repeats[0]
+    sampled: Floats = overlap[np.ix_(rows % len(overlap), columns % overlap.shape[1])]
+    transfer: Floats = sampled / overlap[0, 0]
+    return transfer
+
+
+def slices_of(cell: Cell, beam: Beam, rng: np.random.Generator) -> list[Waves]:
     """Return transmission functions of each layer, (POOL, Y, X), with thermal displacements."""
     import abtem
     from ase import Atoms
 
-    rows, columns = grid_of(cell)
-    limit = optics_of(cell).limit
+    rows, columns = grid_of(cell, beam)
+    limit = optics_of(cell, beam).limit
     height, width = cell.size_pm[1] * cell.repeats[1], cell.size_pm[0] * cell.repeats[0]
     thickness = cell.period_pm / len(cell.layers)
     made = []
@@ -200,7 +239,9 @@ def slices_of(cell: Cell, rng: np.random.Generator) -> list[Waves]:
                 atoms, gpts=(columns, rows), slice_thickness=thickness / 100, device="cpu"
             )
             projected = potential.build(lazy=False).array.sum(axis=0).T
-            wave = np.exp(1e2j * interaction(VOLTAGE_KV) * np.asarray(projected, dtype=np.float64))
+            wave = np.exp(
+                1e2j * interaction(beam.voltage_kv) * np.asarray(projected, dtype=np.float64)
+            )
             pool[number] = fft.ifft2(fft.fft2(wave) * limit)
         made.append(pool)
     return made
@@ -213,6 +254,7 @@ def cell_image(
     *,
     passes: int,
     rng: np.random.Generator,
+    beam: Beam = BEAM,
 ) -> Floats:
     """Return the signal of every ring at some thicknesses, scanned over one cell.
 
@@ -227,71 +269,94 @@ def cell_image(
         How often every position is computed, each time with other thermal displacements.
     rng : numpy Generator
         Draws the thermal displacements of the slices; their order is the same in every call.
+    beam : Beam, optional
 
     Returns
     -------
     (T, R, NY, NX) array
         Fraction of the electrons; position (0, 0) is the origin of the cell at the entrance.
     """
-    transmissions = slices_of(cell, rng)
     nx, ny = cell.scan
-    image = np.zeros((len(nodes_pm), len(RINGS_MRAD) - 1, ny, nx))
-    leans = (1,) if tilt_mrad == 0 else (1, -1)
-    propagators = [_propagator(cell, lean * tilt_mrad) for lean in leans]
-    every = np.rint(nodes_pm / cell.period_pm).astype(int)
-    for row, column in np.ndindex(ny // 2 + 1, nx // 2 + 1):
+    multislice = _Multislice(cell, beam, np.rint(nodes_pm / cell.period_pm).astype(int), rng)
+    image = np.zeros((len(nodes_pm), len(beam.rings_mrad) - 1, ny, nx))
+    both = cell.mirrored and tilt_mrad != 0
+    leans = (1, -1) if both else (1,)
+    propagators = [multislice.propagator(lean * tilt_mrad) for lean in leans]
+    computed = (ny // 2 + 1, nx // 2 + 1) if cell.mirrored else (ny, nx)
+    for row, column in np.ndindex(*computed):
         at = (column / nx * cell.size_pm[0], row / ny * cell.size_pm[1])
         for one_pass in range(passes):
             # Leaning the other way is the mirror image. It meets the same disorder, mirrored, so
             # that an upright column is seen exactly where it is and disorder cannot feign a lean.
             for lean, propagator in zip(leans, propagators, strict=True):
-                order = np.random.default_rng((row, column, one_pass))
-                signal = _signals(cell, transmissions, propagator, every, at, order)
+                signal = multislice.signals(propagator, at, (row, column, one_pass))
                 image[:, :, row, (lean * column) % nx] += signal
     # Columns of the scan that are their own mirror image were reached twice.
     image[..., [0, nx // 2]] /= len(leans)
-    for row in range(ny // 2 + 1, ny):
-        image[:, :, row] = image[:, :, ny - row]
-    if tilt_mrad == 0:
+    if cell.mirrored:
+        for row in range(ny // 2 + 1, ny):
+            image[:, :, row] = image[:, :, ny - row]
+    if cell.mirrored and not both:
         for column in range(nx // 2 + 1, nx):
             image[:, :, :, column] = image[:, :, :, nx - column]
     return image / passes
 
 
-def _propagator(cell: Cell, tilt_mrad: float) -> Waves:
-    """Return what carries a wave from slice to slice, along columns that lean in x."""
-    optics = optics_of(cell)
-    step = cell.period_pm / len(cell.layers)
-    phase = -math.pi * wavelength_pm(VOLTAGE_KV) * step * (optics.ky**2 + optics.kx**2)
-    phase = phase + 2 * math.pi * optics.kx * tilt_mrad * 1e-3 * step
-    made: Waves = (np.exp(1j * phase) * optics.limit).astype(np.complex64)
-    return made
+class _Multislice:
+    """Sends probes through a cell.
 
+    Parameters
+    ----------
+    cell : Cell
+    beam : Beam
+    every : (T,) int array
+        Numbers of periods after which the signal is read.
+    rng : numpy Generator
+    """
 
-def _signals(
-    cell: Cell,
-    transmissions: list[Waves],
-    propagator: Waves,
-    every: NDArray[np.int_],
-    at: tuple[float, float],
-    rng: np.random.Generator,
-) -> Floats:
-    """Return (T, R) signals of a probe at (x, y) after numbers of periods."""
-    optics = optics_of(cell)
-    ramp = np.exp(-2j * math.pi * (optics.kx * at[0] + optics.ky * at[1]))
-    wave = (optics.aperture * ramp / math.sqrt(float((optics.aperture**2).sum()))).astype(
-        np.complex64
-    )
-    signals = np.empty((len(every), len(RINGS_MRAD) - 1))
-    blocks = [n // r for n, r in zip(optics.limit.shape, cell.repeats[::-1], strict=True)]
-    for period in range(int(every.max()) + 1):
-        for node in np.flatnonzero(every == period):
-            signals[node] = (np.abs(wave.ravel()) ** 2) @ optics.ring
-        for pool in transmissions:
-            cells = rng.integers(cell.repeats[::-1])
-            slab = np.roll(pool[rng.integers(len(pool))], cells * blocks, axis=(0, 1))
-            wave = fft.ifft2(wave, overwrite_x=True)
-            wave *= slab
-            wave = fft.fft2(wave, overwrite_x=True)
-            wave *= propagator
-    return signals
+    def __init__(
+        self, cell: Cell, beam: Beam, every: NDArray[np.int_], rng: np.random.Generator
+    ) -> None:
+        self._cell, self._beam, self._every = cell, beam, every
+        self._optics = optics_of(cell, beam)
+        self._slices = slices_of(cell, beam, rng)
+        repeats = np.array(cell.repeats[::-1])
+        self._repeats, self._cell_px = repeats, np.array(self._optics.limit.shape) // repeats
+        self._amplitude = self._optics.aperture / np.sqrt((self._optics.aperture**2).sum())
+
+    def propagator(self, tilt_mrad: float) -> Waves:
+        """Return what carries a wave from slice to slice, along columns that lean in x."""
+        optics = self._optics
+        step = self._cell.period_pm / len(self._cell.layers)
+        wavelength = wavelength_pm(self._beam.voltage_kv)
+        phase = -math.pi * wavelength * step * (optics.ky**2 + optics.kx**2)
+        phase = phase + 2 * math.pi * optics.kx * tilt_mrad * 1e-3 * step
+        made: Waves = (np.exp(1j * phase) * optics.limit).astype(np.complex64)
+        return made
+
+    def signals(
+        self, propagator: Waves, at_pm: tuple[float, float], disorder: tuple[int, int, int]
+    ) -> Floats:
+        """Return (T, R) signals of a probe at (x, y); `disorder` numbers the order of slices.
+
+        The last of its numbers is the pass. Every second pass meets the opposite displacements of
+        the pass before.
+        """
+        optics = self._optics
+        *place, one_pass = disorder
+        rng = np.random.default_rng((*place, one_pass // 2))
+        ramp = np.exp(-2j * math.pi * (optics.kx * at_pm[0] + optics.ky * at_pm[1]))
+        wave = (self._amplitude * ramp).astype(np.complex64)
+        signals = np.empty((len(self._every), optics.ring.shape[1]))
+        for period in range(int(self._every.max()) + 1):
+            for node in np.flatnonzero(self._every == period):
+                signals[node] = (np.abs(wave.ravel()) ** 2) @ optics.ring
+            for pool in self._slices:
+                shift = rng.integers(self._repeats) * self._cell_px
+                chosen = (rng.integers(POOL) + one_pass % 2 * (POOL // 2)) % POOL
+                slab = np.roll(pool[chosen], tuple(shift.tolist()), axis=(0, 1))
+                wave = fft.ifft2(wave, overwrite_x=True)
+                wave *= slab
+                wave = fft.fft2(wave, overwrite_x=True)
+                wave *= propagator
+        return signals

@@ -25,7 +25,7 @@ Detector = Literal["haadf", "adf", "abf"]
 #: Standard deviations (pm) of the Gaussians that, convolved with the probe, a column shows.
 WIDTHS_PM = (8.0, 28.0, 60.0)
 #: That of the haze around columns.
-HAZE_PM = 120.0
+HAZE_PM = 250.0
 #: Coefficients of the widths, then shift and haze.
 SHIFT = len(WIDTHS_PM)
 HAZE = SHIFT + 1
