@@ -30,7 +30,7 @@ from napari_apgan.simulate.settings import SimulationSettings, changed
 
 HERE = Path(__file__).parent / "images" / "gallery"
 #: Side of a picture in px, and the grey levels of its palette.
-SIDE, GREYS = 224, 20
+SIDE, GREYS = 224, 24
 #: Grey levels lie between these quantiles of a frame.
 DARKEST, BRIGHTEST = 0.003, 0.997
 
@@ -208,7 +208,7 @@ def _graphene() -> Iterator[Entry]:
     }.items():
         yield Entry(name, "graphene", SHEET, sheet(**defects), FLOWER)
     flower = sheet(lines="loop", tilt_deg=30.0, loop_radius_nm=0.8, bend_nm=0.0, **STILL)
-    yield Entry("graphene-loop", "graphene", DARK, flower, FLOWER, 2)
+    yield Entry("graphene-loop", "graphene", DARK, flower, FLOWER, 5)
     thick = {"imaging": {"engine": "abtem", "phonons": 4}, **SHEET}
     yield Entry("graphene-abtem", "graphene", thick, sheet(lines="5-8-5"), FLOWER)
 
@@ -348,7 +348,9 @@ def grey(image: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArray[np.ui
     """Return grey levels; pixels without a measurement are black."""
     low, high = np.quantile(image[valid], [DARKEST, BRIGHTEST])
     levels = np.clip((image - low) / max(high - low, 1e-12), 0, 1)
-    return np.where(valid, np.round(255 * levels), 0).astype(np.uint8)
+    # Equal steps: a palette fitted to the picture would clip its peaks.
+    steps = np.round((GREYS - 1) * levels) / (GREYS - 1)
+    return np.where(valid, np.round(255 * steps), 0).astype(np.uint8)
 
 
 def picture(frame: Frame, side: int = SIDE) -> Image.Image:
