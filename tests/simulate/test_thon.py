@@ -29,7 +29,12 @@ def film(c1_nm, a1_nm, a1_deg, c3_um, *, pixel_pm=30.0, size=256, noise=0.7, see
 
 @pytest.mark.parametrize(("a1_nm", "a1_deg"), [(0.0, 0.0), (9.0, 30.0)])
 def test_defocus_and_astigmatism_are_found(a1_nm, a1_deg):
-    fit = fit_thon(film(-60.0, a1_nm, a1_deg, 150.0), wavelength_pm=WAVELENGTH_PM, c3_um=150.0)
+    fit = fit_thon(
+        film(-60.0, a1_nm, a1_deg, 150.0),
+        wavelength_pm=WAVELENGTH_PM,
+        c3_um=150.0,
+        largest_c1_nm=90,
+    )
     assert fit.c1_nm == pytest.approx(-60.0, abs=1.5)
     assert fit.sign_known
     assert fit.a1_nm == pytest.approx(a1_nm, abs=2.0)
@@ -38,7 +43,7 @@ def test_defocus_and_astigmatism_are_found(a1_nm, a1_deg):
 
 
 def test_without_spherical_aberration_the_sign_stays_open():
-    fit = fit_thon(film(-60.0, 0.0, 0.0, 0.0), wavelength_pm=WAVELENGTH_PM)
+    fit = fit_thon(film(-60.0, 0.0, 0.0, 0.0), wavelength_pm=WAVELENGTH_PM, largest_c1_nm=90)
     assert abs(fit.c1_nm) == pytest.approx(60.0, abs=1.5)
     assert not fit.sign_known
     assert "cannot be told" in fit.sentence
@@ -48,7 +53,7 @@ def test_noise_has_no_rings():
     image = np.random.default_rng(1).normal(size=(256, 256))
     frame = make_frame(image, Calibration.from_pixel_size(30.0, origin="file"), missing="none")
     with pytest.raises(UserError, match="No Thon rings"):
-        fit_thon(frame, wavelength_pm=WAVELENGTH_PM)
+        fit_thon(frame, wavelength_pm=WAVELENGTH_PM, largest_c1_nm=90)
 
 
 def test_a_small_box_and_an_unknown_pixel_size_are_refused():

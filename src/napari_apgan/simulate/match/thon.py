@@ -192,8 +192,8 @@ class _Rings:
         grid = sign * np.arange(step, largest_nm, step)
         scores = np.array([self.correlation(np.array([c, 0.0, 0.0]), envelope) for c in grid])
         best: tuple[tuple[float, float, float], float] = ((float(grid[0]), 0.0, 0.0), -1.0)
-        for start in grid[np.argsort(scores)[-3:]]:
-            for ax, ay in ((0.0, 0.0), (3 * step, 0.0), (0.0, 3 * step), (-3 * step, 0.0)):
+        for start in grid[np.argsort(scores)[-2:]]:
+            for ax, ay in ((0.0, 0.0), (3 * step, 0.0), (-2 * step, 2 * step)):
                 simplex = np.array([[start, ax, ay]] * 4)
                 simplex[1:] += np.diag([2 * step, 4 * step, 4 * step])
                 options: Any = {"initial_simplex": simplex, "xatol": step / 50, "fatol": 1e-5}
