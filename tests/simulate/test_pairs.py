@@ -308,3 +308,10 @@ def test_settings_survive_a_file(tmp_path):
     path = tmp_path / "mine.json"
     path.write_text(EXAMPLES["pto-sto"].model_dump_json())
     assert find_settings(str(path)) == EXAMPLES["pto-sto"]
+
+
+def test_changing_the_kind_of_structure_starts_from_its_defaults():
+    other = changed(EXAMPLES["graphene"], {"structure": {"kind": "perovskite", "zone": "110"}})
+    assert other.structure.kind == "perovskite"
+    assert other.structure.zone == "110"
+    assert other.imaging == EXAMPLES["graphene"].imaging

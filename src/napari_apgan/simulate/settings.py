@@ -103,7 +103,9 @@ def fault(error: ValidationError) -> str:
 
 
 def changed(settings: SimulationSettings, changes: dict[str, Any]) -> SimulationSettings:
-    """Return settings with some fields changed; groups are merged, all is checked again.
+    """Return settings with some fields changed; all is checked again.
+
+    Groups are merged, but for a structure of another `kind`, which starts from its defaults.
 
     Raises
     ------
@@ -113,9 +115,10 @@ def changed(settings: SimulationSettings, changes: dict[str, Any]) -> Simulation
     fields = settings.model_dump()
     for name, value in changes.items():
         inner = fields.get(name)
-        fields[name] = (
-            inner | value if isinstance(inner, dict) and isinstance(value, dict) else value
-        )
+        if isinstance(inner, dict) and isinstance(value, dict):
+            same = value.get("kind", inner.get("kind")) == inner.get("kind")
+            value = inner | value if same else value
+        fields[name] = value
     try:
         return SimulationSettings.model_validate(fields)
     except ValidationError as error:

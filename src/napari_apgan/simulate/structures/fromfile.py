@@ -276,9 +276,11 @@ def _read_once(path: Path, _changed: int, _size: int) -> FileStructure:
             warnings.simplefilter("ignore")
             structure = _from_atoms(_read_atoms(path))
     except Exception as error:  # readers of a hundred formats raise anything
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        # Failed assertions of a reader say nothing.
+        reason = " ".join(str(error).split()).rstrip(".")
+        why = f" ({reason[:120]})" if reason else ", it seems damaged or of another kind"
         raise UserError(
-            f"{path.name} cannot be read as a structure ({reason[:120]}): give a file that ASE "
+            f"{path.name} cannot be read as a structure{why}: give a file that ASE "
             "reads, such as .cif, .xyz or .vasp."
         ) from error
     if not len(structure.position_pm):
