@@ -93,3 +93,17 @@ def test_labelled_graphene_tells_whether_atoms_are_dark():
     period = 21.756
     off = (found.settings.imaging.aberrations.c1_nm + 10.0 + period / 2) % period - period / 2
     assert abs(off) < 2.0
+
+
+@pytest.mark.parametrize("c1_nm", [6.0, -6.0])
+def test_without_labels_the_contrast_tells_the_sign_of_the_defocus(c1_nm):
+    settings = changed(
+        EXAMPLES["graphene"],
+        {"imaging": {"aberrations": {"c1_nm": c1_nm, "c3_um": -15.0}}, "variety": 0.0},
+    )
+    lens = settings.imaging.aberrations.model_copy(update={"c1_nm": -c1_nm})
+    wrong = settings.imaging.model_copy(update={"aberrations": lens})
+    frame = simulate_pair(settings, 3, 0).pair.frame
+    found = match_frame(frame, structure=settings.structure, imaging=wrong, mode="hrtem")
+    assert found.settings.imaging.aberrations.c1_nm == c1_nm
+    assert not any("Thon" in s for s in found.sentences)

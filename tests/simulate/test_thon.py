@@ -7,6 +7,7 @@ import pytest
 
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, make_frame
+from napari_apgan.simulate.match.lens import amorphous_box
 from napari_apgan.simulate.match.thon import fit_thon
 
 WAVELENGTH_PM = 2.508  # 200 kV
@@ -63,3 +64,12 @@ def test_a_small_box_and_an_unknown_pixel_size_are_refused():
     bare = make_frame(frame.data, missing="none")
     with pytest.raises(UserError, match="pixel size"):
         fit_thon(bare, wavelength_pm=WAVELENGTH_PM)
+
+
+def test_a_quadrant_of_film_beside_crystal_is_found():
+    frame = film(-60.0, 0.0, 0.0, 0.0, size=256)
+    y, x = np.mgrid[:256, :256]
+    lattice = 4 * np.cos(2 * np.pi * x / 9.3) * np.cos(2 * np.pi * y / 11.1)
+    mixed = frame.data + np.where((x < 128) & (y < 128), 0.0, lattice)
+    assert amorphous_box(make_frame(mixed, missing="none")) == (0, 0, 128, 128)
+    assert amorphous_box(make_frame(frame.data + lattice, missing="none")) is None

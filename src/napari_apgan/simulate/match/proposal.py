@@ -39,6 +39,8 @@ SURE = 0.35
 REFINED_WITHIN = 0.05
 #: A pixel size this much off (as a fraction) is worth a word.
 WORTH_A_WORD = 0.02
+#: Contrast skewed by less does not tell atoms from the places between them.
+SKEWED = 0.1
 #: Noise grows with brightness by more than this under counting statistics.
 COUNTING_GROWTH = 1.25
 #: What the pixel size is taken for until the lattice tells, where the file does not know it; and
@@ -140,6 +142,8 @@ def match_frame(
         lens, sentences = match_lens(frame, atoms, settings)
         settings = settings.model_copy(update={"imaging": lens})
         found.sentences += sentences
+        if atoms is None:
+            settings = _contrast_of(seen, settings, found)
     settings, drawn = _adjusted(seen, settings)
     settings, example = _grey_levels(seen, settings, drawn)
     found.sentences += _noise_words(seen, settings)
@@ -239,6 +243,30 @@ def _scaled(
         )
         found.sentences.append(f"The pixel size of {known:.2f} pm {verdict}.")
     return settings.model_copy(update={"pixel_size_pm": implied})
+
+
+def _contrast_of(
+    seen: Statistics, settings: SimulationSettings, found: _Findings
+) -> SimulationSettings:
+    """Choose the sign of the defocus whose contrast is skewed the way the frame's is.
+
+    Bright rings between dark atoms make the bright tail of the histogram the longer one, and the
+    other way round.
+    """
+    lens = settings.imaging.aberrations
+    other = lens.model_copy(update={"c1_nm": -lens.c1_nm})
+    turned = settings.imaging.model_copy(update={"aberrations": other})
+    choices = [settings, settings.model_copy(update={"imaging": turned})]
+    skewness = [_simulated(s, 0)[1].skewness for s in choices]
+    if min(abs(seen.skewness), *map(abs, skewness)) < SKEWED or skewness[0] * skewness[1] > 0:
+        return settings
+    best = 0 if skewness[0] * seen.skewness > 0 else 1
+    c1 = choices[best].imaging.aberrations.c1_nm
+    found.sentences.append(
+        f"The contrast is that of C1 = {c1:.1f} nm rather than {-c1:.1f} nm; label some atoms to "
+        "be sure."
+    )
+    return choices[best]
 
 
 def _adjusted(
