@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,13 +110,47 @@ def with_screen() -> list[str]:
 
 
 def test(python: Path, options: list[str]) -> int:
-    """Run what was named, or everything: the window's tests first, in a process without torch."""
+    """Run what was named, or everything."""
     if any(not option.startswith("-") for option in options):
         return run(*with_screen(), python, "-m", "pytest", *options)
-    window = run(*with_screen(), python, "-m", "pytest", "tests/ui", *options)
-    append = ["--cov-append"] if any(o.startswith("--cov") for o in options) else []
-    core = run(python, "-m", "pytest", "--ignore=tests/ui", *options, *append)
-    return window or core
+    return test_everything(python, options)
+
+
+def test_everything(python: Path, options: list[str]) -> int:
+    """Run the window's tests, in a process without torch, beside all the others.
+
+    Each has a core to itself; what the window's tests print is shown when both are through.
+    """
+    covered = any(option.startswith("--cov") for option in options)
+    if covered:
+        options = [o for o in options if not o.startswith("--cov-report")] + ["--cov-report="]
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    parts = {name: ROOT / f".coverage.{name}" for name in ("window", "core")}
+
+    def surroundings(name: str) -> dict[str, str]:
+        return os.environ | ({"COVERAGE_FILE": str(parts[name])} if covered else {})
+
+    command = [*with_screen(), str(python), "-m", "pytest", "tests/ui", *options]
+    print("$", *command, "&", flush=True)
+    with tempfile.TemporaryFile() as said:
+        window = subprocess.Popen(
+            command, cwd=ROOT, stdout=said, stderr=said, env=surroundings("window")
+        )
+        try:
+            core = run(
+                python, "-m", "pytest", "--ignore=tests/ui", *options, env=surroundings("core")
+            )
+            window.wait()
+        finally:
+            if window.poll() is None:
+                window.terminate()
+        said.seek(0)
+        sys.stdout.buffer.write(said.read())
+        sys.stdout.flush()
+    if covered:
+        run(python, "-m", "coverage", "combine", *parts.values())
+        run(python, "-m", "coverage", "report")
+    return window.returncode or core
 
 
 def main() -> int:
