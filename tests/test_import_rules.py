@@ -36,6 +36,7 @@ TORCH_ALLOWED = {
     "models/networks.py",
     "models/networks_base.py",
     "models/networks_fast.py",
+    "models/networks_fcn.py",
     "models/losses.py",
     "models/modelfile.py",
     "train/dataset.py",

@@ -14,6 +14,7 @@ from napari_apgan.errors import UserError
 from .card import ModelCard
 from .networks_base import AtomNetwork, multiply_adds
 from .networks_fast import FastNetwork
+from .networks_fcn import ConvStep, EncoderDecoder, UNet
 from .recipe import NetworkSpec, Preset
 
 __all__ = [
@@ -117,6 +118,8 @@ class Discriminator(nn.Module):
 #: Kind of network -> what builds it from the number of elements and the spec's options.
 BUILDERS: dict[str, Callable[..., AtomNetwork]] = {
     "fast": FastNetwork,
+    "fcn1": EncoderDecoder,
+    "fcn2": UNet,
     "paper": PaperGenerator,
 }
 
@@ -175,6 +178,8 @@ def fold_batch_norm(network: AtomNetwork) -> AtomNetwork:
         if isinstance(module, ResidualBlock):
             module.conv1, module.norm1 = _fold(module.conv1, module.norm1)
             module.conv2, module.norm2 = _fold(module.conv2, module.norm2)
+        elif isinstance(module, ConvStep):
+            module.conv, module.norm = _fold(module.conv, module.norm)
     return network
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_apgan.errors import UserError
 
 from .preset_fast import FAST
+from .preset_fcn import FCN1, FCN2
 from .recipe import (
     Augmentation,
     LossWeights,
@@ -56,7 +57,7 @@ PAPER = Preset(
     ),
 )
 
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in (FAST, PAPER)}
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in (FAST, PAPER, FCN1, FCN2)}
 
 
 def get_preset(name: str) -> Preset:
