@@ -6,6 +6,7 @@ line means never depends on another line, except that `cancel` names an earlier 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import queue
@@ -13,8 +14,9 @@ import sys
 import threading
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, BinaryIO, Generic, Literal, TypeVar
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -156,6 +158,14 @@ def keep_stdout_clean() -> BinaryIO:
     return protocol
 
 
+def helper_command(python: str | Path, module: str) -> list[str]:
+    """Return the command that starts a helper, the package `module`, with this Python.
+
+    `-P` keeps the working folder, where a user's `types.py` may lie, off the import path.
+    """
+    return [str(python), "-P", "-m", module, "--serve"]
+
+
 class LineServer(ABC):
     """Answers requests from one stream on another, until the first ends.
 
@@ -279,6 +289,38 @@ class LineServer(ABC):
         finally:
             self._known.discard(request.id)
             self._cancelled.discard(request.id)
+
+
+def run_helper(
+    module: str,
+    description: str,
+    server: Callable[[], type[LineServer]],
+    arguments: Sequence[str] | None,
+) -> NoReturn:
+    """Run a helper until its stdin closes: the whole of `python -m MODULE --serve`.
+
+    Parameters
+    ----------
+    module, description : str
+        For the help of the command.
+    server : callable
+        Imports and returns the class that answers. It is called when stdout is taken, since what
+        it imports (torch, engines) may print.
+    arguments : sequence of str, optional
+        By default those of the command line.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("--serve", action="store_true", required=True, help="listen on stdin")
+    parser.parse_args(arguments)
+    # Threads that spin while they wait starve each other when a training runs beside.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    replies = keep_stdout_clean()
+    server()(sys.stdin.buffer, replies, abandon=lambda: os._exit(1)).serve()
+    replies.close()
+    sys.stderr.flush()
+    # Nothing is left to do, and native threads (OpenMP, drivers of GPUs) may abort an interpreter
+    # that takes itself down around them.
+    os._exit(0)
 
 
 def _id_of(line: bytes) -> str:

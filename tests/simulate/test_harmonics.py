@@ -7,6 +7,8 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import make_frame
 from napari_apgan.simulate.match.harmonics import Honeycomb, fit_honeycomb, measure_harmonics
 
+from .honeycombs import sites_of
+
 BOX = (8.0, 8.0, 72.0, 72.0)
 
 
@@ -19,7 +21,7 @@ def honeycomb(angle=0.2, length=10.7, strain=0.01, origin=(31.3, 40.8)):
 def test_the_lattice_is_found_from_displaced_atoms():
     true = honeycomb()
     rng = np.random.default_rng(0)
-    atoms = true.sites(BOX) + rng.normal(0, 0.3, true.sites(BOX).shape)
+    atoms = sites_of(true, BOX) + rng.normal(0, 0.3, sites_of(true, BOX).shape)
     found = fit_honeycomb(rng.permutation(atoms))
     assert found.constant_px == pytest.approx(true.constant_px, rel=3e-3)
     assert found.rms_px == pytest.approx(0.3, rel=0.2)
@@ -36,7 +38,7 @@ def test_coefficients_are_exact_without_noise_and_right_within_their_errors_with
     given = np.array([0.3 - 0.1j, -0.2 + 0.25j, 0.15j, 0.05])
     phase = 2 * np.pi * at @ (orders @ lattice.reciprocal).T
     image = 2.0 + 2 * (given * np.exp(1j * phase)).real.sum(axis=-1)
-    atoms = lattice.sites(BOX)
+    atoms = sites_of(lattice, BOX)
 
     exact = measure_harmonics(make_frame(image, missing="none"), lattice, atoms)
     found = dict(zip(map(tuple, exact.order.tolist()), exact.coefficient, strict=True))
@@ -57,6 +59,6 @@ def test_coefficients_are_exact_without_noise_and_right_within_their_errors_with
 def test_too_few_atoms_and_a_disordered_patch_are_refused():
     rng = np.random.default_rng(2)
     with pytest.raises(UserError, match="at least 24"):
-        fit_honeycomb(honeycomb().sites(BOX)[:10])
+        fit_honeycomb(sites_of(honeycomb(), BOX)[:10])
     with pytest.raises(UserError, match="honeycomb"):
         fit_honeycomb(rng.uniform(0, 80, (90, 2)))

@@ -14,6 +14,8 @@ from napari_apgan.simulate.match.hrtem_fit import LATTICE_PM, fit_lens
 from napari_apgan.simulate.scene import View, place
 from napari_apgan.simulate.specimen import Specimen
 
+from .honeycombs import sites_of
+
 GIVEN = ImagingSettings(
     mode="hrtem", focal_spread_nm=3.0, aperture_mrad=40.0, aberrations=Aberrations(c3_um=-20.0)
 )
@@ -21,7 +23,8 @@ GIVEN = ImagingSettings(
 
 def graphene(reach_pm):
     vectors = LATTICE_PM * np.array([[1.0, 0.0], [0.5, math.sqrt(3) / 2]])
-    sites = Honeycomb(vectors, np.zeros(2), 0.0).sites((-reach_pm, -reach_pm, reach_pm, reach_pm))
+    box = (-reach_pm, -reach_pm, reach_pm, reach_pm)
+    sites = sites_of(Honeycomb(vectors, np.zeros(2), 0.0), box)
     n = len(sites)
     return Specimen(
         xyz_pm=np.c_[sites, np.zeros(n)],

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from napari_apgan import serving
 from napari_apgan.io.reference import SourceRef as SourceRef
 from napari_apgan.serving import MAX_LINE_BYTES as MAX_LINE_BYTES
 from napari_apgan.serving import CancelRequest as CancelRequest
@@ -169,8 +170,5 @@ class LineDecoder(AnyLineDecoder[Reply]):
 
 
 def helper_command(python: str | Path) -> list[str]:
-    """Return the command that starts the helper with this Python.
-
-    `-P` keeps the working folder, where a user's `types.py` may lie, off the import path.
-    """
-    return [str(python), "-P", "-m", "napari_apgan.predict", "--serve"]
+    """Return the command that starts the helper with this Python."""
+    return serving.helper_command(python, "napari_apgan.predict")

@@ -104,11 +104,6 @@ class FramePicture(QLabel):
         """Colours of the rings, ``#RRGGBB``."""
         return {color.name().upper() for _, _, color in self._rings}
 
-    def clear_frame(self, text: str) -> None:
-        """Show a sentence instead."""
-        self._pixmap, self._rings = None, []
-        self.setText(text)
-
     def show_rings(self, shown: bool) -> None:
         """Draw the atoms, or the image alone."""
         self.rings_shown = shown

@@ -56,20 +56,6 @@ class Honeycomb:
         """Square root of the mean area of a cell, as the length of a lattice vector."""
         return math.sqrt(abs(float(np.linalg.det(self.vectors))) / math.sin(math.pi / 3))
 
-    def sites(self, box: tuple[float, float, float, float]) -> Floats:
-        """Return the (N, 2) sites inside (x0, y0, x1, y1), in px."""
-        x0, y0, x1, y1 = box
-        corners = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]]) - self.origin
-        index = corners @ np.linalg.inv(self.vectors)
-        low, high = np.floor(index.min(axis=0)) - 1, np.ceil(index.max(axis=0)) + 1
-        n1, n2 = (np.arange(a, b + 1) for a, b in zip(low, high, strict=True))
-        cells = np.stack(np.meshgrid(n1, n2), axis=-1).reshape(-1, 2) @ self.vectors + self.origin
-        shift = self.vectors.sum(axis=0) / 3
-        both = np.concatenate([cells + shift, cells - shift])
-        inside = (both >= [x0, y0]).all(axis=1) & (both <= [x1, y1]).all(axis=1)
-        found: Floats = both[inside]
-        return found
-
 
 def fit_honeycomb(xy_px: Floats) -> Honeycomb:
     """Fit a honeycomb lattice to the atoms of a perfect patch.
