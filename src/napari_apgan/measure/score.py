@@ -290,6 +290,19 @@ def score_frames(frames: Sequence[FrameToScore], *, tolerance_px: float, seed: i
     )
 
 
+def match_atoms(frame: FrameToScore, tolerance_px: float) -> tuple[Ints, Ints]:
+    """Match the atoms of a frame as :func:`score` does: elements agree, mixed columns are open.
+
+    Returns
+    -------
+    rows_p, rows_t : (K,) int arrays
+        Rows of `predicted` and of `truth` that belong together.
+    """
+    frame = _with_open_elements(frame, tolerance_px)
+    names = sorted(set(frame.predicted["element"]) | set(frame.truth["element"]))
+    return _match_frame(frame, names, tolerance_px)
+
+
 def _with_open_elements(frame: FrameToScore, tolerance_px: float) -> FrameToScore:
     """Give true columns of mixed composition the element that was predicted for them.
 
