@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from napari_apgan.errors import UserError
 from napari_apgan.frames import make_frame
@@ -83,3 +84,33 @@ def test_contrast_leaves_missing_pixels_at_zero_and_reads_nothing_there(
     assert (holed[missing] == 0).all()
     assert np.corrcoef(holed[~missing], whole[~missing])[0, 1] > 0.98
     assert np.isfinite(normalise(make_frame(np.full((32, 32), 5.0)), "contrast")).all()
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+@pytest.mark.parametrize("shape", [(98, 121), (1024, 2100)])
+def test_contrast_parts_an_image_as_plain_gaussians_do(
+    rng: np.random.Generator, shape: tuple[int, int], missing: float
+) -> None:
+    """Cells and samples of rows are for speed; blurs of every pixel give the same image."""
+    y, x = np.indices(shape)
+    lattice = np.cos(2 * np.pi * (0.9 * x + 0.3 * y) / 9) + np.cos(
+        2 * np.pi * (0.9 * y - 0.3 * x) / 9
+    )
+    image = 1e4 + 100 * (lattice + 4 * np.sin(x / 90) * np.cos(y / 70) + rng.normal(0, 0.3, shape))
+    valid = rng.random(shape) >= missing
+    seen = normalise(make_frame(np.where(valid, image, np.nan)), "contrast")
+
+    def blur(values: np.ndarray, sigma: float) -> np.ndarray:
+        return gaussian_filter(np.where(valid, values, 0), sigma) / gaussian_filter(
+            valid.astype(float), sigma
+        )
+
+    smooth = blur(image, 10.0)
+    fine = image - smooth
+    low, high = np.percentile(blur(fine, 1.5)[valid], [0.5, 99.5])
+    unit = (high - low) / 4
+    expected = fine / unit + 4 * np.tanh((smooth - np.median(smooth[valid])) / unit / 4)
+    difference = (seen - expected)[valid]
+    assert np.abs(difference - np.median(difference)).max() < 0.08
+    assert abs(np.median(difference)) < 0.08
+    assert (seen[~valid] == 0).all()

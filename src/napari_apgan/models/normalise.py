@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,19 @@ from numpy.typing import NDArray
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
 #: Values beyond this many units are hot pixels, not atoms.
 CLIP = 8.0
 #: Wider than an atom, narrower than the support's thickness varies (px).
 BACKGROUND_PX = 10.0
 #: About an atom's own width (px).
 PEAK_PX = 1.5
+#: Side in px of the cells whose means the background is blurred from.
+CELL = 4
+#: Pixels from which the percentiles of larger images are taken.
+SAMPLE = 2**21
 #: A background is bent to stay within this many units.
 BACKGROUND_UNITS = 4.0
 
@@ -37,15 +45,16 @@ def robust(data: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArray[np.f
     (Y, X) float32 array
         Without unit.
     """
-    values = data[valid].astype(np.float64)
+    values = data[valid].astype(np.float32)
     if values.size == 0:
         return np.zeros(data.shape, dtype=np.float32)
-    low, middle, high = np.percentile(values, [0.5, 50.0, 99.5])
+    low, middle, high = _percentiles(values, [0.5, 50.0, 99.5])
     # Fewer than one pixel in 200 differs from the rest: only the standard deviation sees it.
-    scale = (high - low) / 4 or float(values.std()) or 1.0
-    out = np.clip((np.where(valid, data, middle).astype(np.float64) - middle) / scale, -CLIP, CLIP)
-    result: NDArray[np.float32] = out.astype(np.float32)
-    return result
+    scale = (high - low) / 4 or float(values.std(dtype=np.float64)) or 1.0
+    out = np.where(valid, data, middle).astype(np.float32)
+    out -= np.float32(middle)
+    out /= np.float32(scale)
+    return np.clip(out, -CLIP, CLIP, out=out)
 
 
 def contrast(data: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -70,26 +79,136 @@ def contrast(data: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArray[np
     """
     if not valid.any():
         return np.zeros(data.shape, dtype=np.float32)
-    values = np.where(valid, data, 0).astype(np.float64)
-    weight = valid.astype(np.float64)
-    smooth = _masked_blur(values, weight, BACKGROUND_PX)
-    fine = np.where(valid, values - smooth, 0.0)
-    low, high = np.percentile(_masked_blur(fine, weight, PEAK_PX)[valid], [0.5, 99.5])
-    scale = float(high - low) / 4 or float(fine[valid].std()) or 1.0
-    background = (smooth - np.median(smooth[valid])) / scale
-    bent = BACKGROUND_UNITS * np.tanh(background / BACKGROUND_UNITS)
-    out = np.clip(fine / scale, -CLIP, CLIP) + bent
-    return np.where(valid, out, 0.0).astype(np.float32)
+    mask = None if valid.all() else valid
+    # About zero, where float32 is finest.
+    mean = float(np.mean(data, dtype=np.float64, where=True if mask is None else mask))
+    fine: Floats = np.subtract(data, mean, dtype=np.float32, casting="unsafe")
+    if mask is not None:
+        fine[~mask] = 0.0
+    smooth, middle = _background(fine, mask)
+    fine -= smooth
+    if mask is not None:
+        fine[~mask] = 0.0
+    low, high = _percentiles(_peaks(fine, mask), [0.5, 99.5])
+    scale = (high - low) / 4 or float(fine.std(dtype=np.float64, where=valid)) or 1.0
+    fine /= np.float32(scale)
+    np.clip(fine, -CLIP, CLIP, out=fine)
+    smooth -= np.float32(middle)
+    smooth /= np.float32(scale * BACKGROUND_UNITS)
+    np.tanh(smooth, out=smooth)
+    smooth *= np.float32(BACKGROUND_UNITS)
+    fine += smooth
+    if mask is not None:
+        fine[~mask] = 0.0
+    return fine
 
 
-def _masked_blur(
-    values: NDArray[np.float64], weight: NDArray[np.float64], sigma_px: float
-) -> NDArray[np.float64]:
-    """Blur what is measured; `values` are 0 elsewhere."""
+def _percentiles(values: Floats, wanted: Sequence[float]) -> list[float]:
+    """Return percentiles of (N,) values; of very many, those of a large random sample."""
+    if values.size > SAMPLE:
+        values = values[np.random.default_rng(0).integers(values.size, size=SAMPLE)]
+    found: list[float] = np.percentile(values, wanted).astype(np.float64).tolist()
+    return found
+
+
+def _background(image: Floats, valid: Bools | None) -> tuple[Floats, float]:
+    """Blur what is measured over :data:`BACKGROUND_PX`, and find the median of that.
+
+    The blur works on means of 4x4 px, between which it interpolates linearly: cells and
+    interpolation widen by 4 px² what the Gaussian between them is narrower by.
+
+    Parameters
+    ----------
+    image : (Y, X) float32 array
+        0 where a pixel is missing.
+    valid : (Y, X) bool array, optional
+        None when no pixel is missing.
+
+    Returns
+    -------
+    (Y, X) float32 array, float
+    """
     from scipy.ndimage import gaussian_filter  # 0.2 s that opening the window need not wait for
 
-    blurred: NDArray[np.float64] = gaussian_filter(values, sigma_px)
-    return blurred / np.maximum(gaussian_filter(weight, sigma_px), 1e-6)
+    sums = _cell_sums(image)
+    counts = _cell_sums(np.ones_like(image) if valid is None else valid.astype(np.float32))
+    sigma = math.sqrt(BACKGROUND_PX**2 - 4.0) / CELL
+    if valid is None:
+        cells = gaussian_filter(sums / counts, sigma)
+    else:
+        weight = gaussian_filter(counts, sigma)
+        cells = gaussian_filter(sums, sigma) / np.maximum(weight, 1e-6)
+    middle = float(np.median(cells[counts > 0]))
+    rows = _between_cells(cells, image.shape[0])
+    return np.ascontiguousarray(_between_cells(rows.T, image.shape[1]).T), middle
+
+
+def _cell_sums(image: Floats) -> Floats:
+    """Sum over cells of 4x4 px; the last ones may hold fewer."""
+    down, right = -image.shape[0] % CELL, -image.shape[1] % CELL
+    if down or right:
+        image = np.pad(image, ((0, down), (0, right)))
+    rows = image.reshape(-1, CELL, image.shape[1]).sum(axis=1)
+    sums: Floats = np.add.reduce([rows[:, k::CELL] for k in range(CELL)])
+    return sums
+
+
+def _between_cells(cells: Floats, length: int) -> Floats:
+    """Interpolate linearly along the first axis from the centres of cells to `length` px."""
+    before = np.concatenate([cells[:1], cells[:-1]])
+    after = np.concatenate([cells[1:], cells[-1:]])
+    out = np.empty((len(cells), CELL, cells.shape[1]), dtype=np.float32)
+    for k in range(CELL):
+        away = (k + 0.5) / CELL - 0.5
+        other = before if away < 0 else after
+        np.multiply(other - cells, np.float32(abs(away)), out=out[:, k])
+        out[:, k] += cells
+    return out.reshape(-1, cells.shape[1])[:length]
+
+
+def _peaks(fine: Floats, valid: Bools | None) -> Floats:
+    """Return what is measured blurred over :data:`PEAK_PX`; of large images, rows of it.
+
+    Parameters
+    ----------
+    fine : (Y, X) float32 array
+        0 where a pixel is missing.
+    valid : (Y, X) bool array, optional
+
+    Returns
+    -------
+    (N,) float32 array
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    rows = np.arange(fine.shape[0])
+    every = min(fine.size // SAMPLE, len(rows))
+    if every > 1:
+        # One of each few rows, at random, so that no period of a lattice is favoured.
+        groups = rows[: len(rows) // every * every : every]
+        rows = groups + np.random.default_rng(0).integers(every, size=len(groups))
+    across = _rows_blurred(fine, rows)
+    blurred: Floats = gaussian_filter1d(across, PEAK_PX, axis=1)
+    if valid is None:
+        return blurred.ravel()
+    weight = gaussian_filter1d(_rows_blurred(valid.astype(np.float32), rows), PEAK_PX, axis=1)
+    peaks: Floats = (blurred / np.maximum(weight, np.float32(1e-6)))[valid[rows]]
+    # The rows of a large image may hold no measured pixel at all.
+    return peaks if peaks.size else fine[valid]
+
+
+def _rows_blurred(image: Floats, rows: NDArray[np.integer]) -> Floats:
+    """Blur along the first axis over :data:`PEAK_PX`, at some rows only; mirrored at the edges."""
+    reach = math.ceil(4 * PEAK_PX)
+    away = np.arange(-reach, reach + 1)
+    kernel = np.exp(-0.5 * (away / PEAK_PX) ** 2)
+    kernel /= kernel.sum()
+    last = 2 * len(image)
+    out: Floats = np.zeros((len(rows), image.shape[1]), dtype=np.float32)
+    for k, share in zip(away, kernel.astype(np.float32), strict=True):
+        at = (rows + k) % last
+        out += share * image[np.where(at < len(image), at, last - 1 - at)]
+    return out
 
 
 #: Name on the model card -> function of (data, valid).
