@@ -394,3 +394,33 @@ def test_the_session_belongs_to_the_real_viewer(window, workbench):
     assert session_of(window) is session_of(workbench.desk.viewer) is workbench.session
     workbench.session.set_calibration(Calibration.from_pixel_size(30.0, origin="user"))
     assert session_of(window).calibration.x_pm == 30.0
+
+
+def test_an_image_can_be_taken_out_and_brought_back(open_workbench, lattice):
+    image, _ = lattice()
+    workbench = open_workbench(image)
+    desk, session = workbench.desk, workbench.session
+    desk.add_element(Element(name="Pb", color="#FF00FF"))
+    session.add_atoms(make_atoms([(40.0, 20.0)], "Pb"))
+    source_id, menu = session.source_id, workbench.projects
+    menu.remove_image()
+    assert session.source_id == ""
+    assert session.project.sources == []
+    assert desk.scene.image_layer is None
+    assert not desk.scene.images()
+    workbench.messages.action_button.click()
+    assert session.source_id == source_id
+    assert len(session.atoms()) == 1
+    assert desk.scene.image_layer is not None
+
+
+def test_an_image_taken_out_is_not_brought_back_by_undoing_other_work(open_workbench, lattice):
+    image, _ = lattice()
+    workbench = open_workbench(image)
+    desk, session = workbench.desk, workbench.session
+    desk.add_element(Element(name="Pb", color="#FF00FF"))
+    workbench.projects.remove_image()
+    desk.add_element(Element(name="Sr", color="#00FF00"))
+    workbench.messages.action_button.click()
+    assert "Ctrl+Z" in workbench.messages.text.text()
+    assert [e.name for e in session.project.elements] == ["Pb", "Sr"]

@@ -46,9 +46,12 @@ class ProjectMenu:
         save = menu.addAction("Save as…", self.save_as)
         show = menu.addAction("Show its folder", self.show_folder)
         find = menu.addAction("Find missing images…", self.find_images)
+        remove = menu.addAction("Take this image out", self.remove_image)
+        remove.setToolTip("With its labels and regions; the file stays, and undo brings all back")
         for action in (save, show):
             action.setEnabled(project is not None)
         find.setEnabled(project is not None and bool(project.missing_sources()))
+        remove.setEnabled(bool(self._session.source_id) and not project.read_only)
 
     def new(self, path: str = "") -> None:
         """Make a project at a place of the user's choice; the elements in use go along."""
@@ -123,6 +126,33 @@ class ProjectMenu:
         self._workbench.say(
             f"{len(found)} image{'s' * (len(found) != 1)} found"
             + (f", {left} still missing." if left else ".")
+        )
+
+    def remove_image(self) -> None:
+        """Take the current image, its labels and its pairs out of the project; undo is offered."""
+        project, source_id = self._session.project, self._session.source_id
+        if project is None or not source_id:
+            return
+        desk, name = self._workbench.desk, project.record(source_id).name
+        layer = desk.scene.layer_of(source_id)
+        if not self._workbench.run(lambda: project.remove_source(source_id)):
+            return
+        if layer is not None:
+            desk.viewer.layers.remove(layer)
+
+        number = project.edit_number
+
+        def bring_back() -> None:
+            if self._session.project is not project or project.edit_number != number:
+                self._workbench.say("Other work came after it: Ctrl+Z undoes that first.")
+                return
+            self._workbench.run(self._session.undo)
+            self._workbench.run(lambda: desk.show_source(source_id))
+
+        self._workbench.messages.say(
+            f"{name} is out of the project, with its labels; its file stays where it is.",
+            action="Bring it back",
+            do=bring_back,
         )
 
     def save_as(self, path: str = "") -> None:
