@@ -1,0 +1,1 @@
+"""``apgan bench precision``: networks and classical methods on frames whose truth is known."""

@@ -1,0 +1,378 @@
+"""The columns of the tables: what one answer to all test frames is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from napari_apgan.atoms import positions
+from napari_apgan.measure.matching import match
+from napari_apgan.measure.score import FrameToScore, match_atoms, region_mask_of
+from napari_apgan.measure.surroundings import NEIGHBOUR_REACH, in_border_band, near
+
+from .gains import Gain
+from .marks import BORDER_PX, DEFECT_REACH, Marks
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+#: Error bars of the two kinds of positions, along x and y in pm.
+SIGMAS: dict[str, tuple[str, str]] = {
+    "map": ("sigma_map_x_pm", "sigma_map_y_pm"),
+    "offered": ("sigma_x_pm", "sigma_y_pm"),
+}
+#: Labels of positions whose `flag` says why a fit failed.
+FITTED = "offered"
+
+
+class Errors(BaseModel):
+    """Errors of matched atoms in pm; None where nothing was there to count.
+
+    Parameters
+    ----------
+    n : int
+        Matched atoms.
+    mean_pm, std_pm, rms_pm : float
+        Of the distance between predicted and true position.
+    bias_x_pm, bias_y_pm : float
+        Mean of predicted minus true position.
+    skill : float
+        1 - (rms error / rms displacement)²; 0 is the answer that ignores the image.
+    gain : float
+        Slope of estimated on true displacements of the test frames.
+    cramer_rao_pm, bayesian_pm : float
+        Mean bounds of the same atoms.
+    over_cramer_rao, over_bayesian : float
+        Mean error over the mean bound, of the atoms that have one.
+    coverage : float
+        Part of the errors along x and y that lie within their error bar; 0.683 is right.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n: int = 0
+    mean_pm: float | None = None
+    std_pm: float | None = None
+    rms_pm: float | None = None
+    bias_x_pm: float | None = None
+    bias_y_pm: float | None = None
+    skill: float | None = None
+    gain: float | None = None
+    cramer_rao_pm: float | None = None
+    bayesian_pm: float | None = None
+    over_cramer_rao: float | None = None
+    over_bayesian: float | None = None
+    coverage: float | None = None
+
+
+class ElementColumns(BaseModel):
+    """What is told of one element."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_true: int
+    f1: float | None
+    errors: Errors
+
+
+class Columns(BaseModel):
+    """One row of the tables: a kind of positions of one method, pooled over the test frames.
+
+    Parameters
+    ----------
+    n_frames, n_true, n_predicted : int
+    f1, precision, recall : float or None
+        All atoms, elements must agree.
+    f1_lacking, f1_near_defects, f1_border : float or None
+        Of atoms with fewer neighbours than usual, within 1.5 spacings of a defect, and in the 8 px
+        band along the edge, each with the false atoms of the same places.
+    n_lacking, n_near_defects, n_border : int
+        True atoms there.
+    n_vacancies : int
+    filled : float or None
+        Part of the empty sites on which an atom was drawn.
+    missed : float or None
+        Part of the empty sites left empty, but beside an atom that was not found either: the answer
+        shows a larger hole than there is.
+    vacuum_nm2 : float
+    false_per_nm2 : float or None
+        Atoms drawn in the vacuum, per nm² of it.
+    errors : Errors
+        Of all matched atoms.
+    unflagged : Errors or None
+        The same of those whose fit succeeded, for fitted positions.
+    flagged : float or None
+        Part of the matched atoms whose fit failed.
+    elements : mapping
+        F1 and errors of each element.
+    gains : mapping
+        By kind of displacement, all amplitudes together.
+    gains_by_amplitude : mapping
+        By kind, then by amplitude in pm (as text).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_frames: int
+    n_true: int
+    n_predicted: int
+    f1: float | None
+    precision: float | None
+    recall: float | None
+    f1_lacking: float | None
+    f1_near_defects: float | None
+    f1_border: float | None
+    n_lacking: int
+    n_near_defects: int
+    n_border: int
+    n_vacancies: int
+    filled: float | None
+    missed: float | None
+    vacuum_nm2: float
+    false_per_nm2: float | None
+    errors: Errors
+    unflagged: Errors | None = None
+    flagged: float | None = None
+    elements: dict[str, ElementColumns] = {}
+    gains: dict[str, Gain] = {}
+    gains_by_amplitude: dict[str, dict[str, Gain]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Matched, missed and false atoms."""
+
+    hit: int = 0
+    missed: int = 0
+    false: int = 0
+
+    def __add__(self, other: _Counts) -> _Counts:
+        return _Counts(self.hit + other.hit, self.missed + other.missed, self.false + other.false)
+
+    def part(self, over: int) -> float | None:
+        return self.hit / over if over else None
+
+    @property
+    def n_true(self) -> int:
+        return self.hit + self.missed
+
+    @property
+    def f1(self) -> float | None:
+        total = 2 * self.hit + self.missed + self.false
+        return 2 * self.hit / total if total else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Matches:
+    """Matched atoms, one row each: errors and displacements in pm, bounds, error bars."""
+
+    error: Floats
+    shift: Floats
+    cramer_rao: Floats
+    bayesian: Floats
+    sigma: Floats
+    flagged: Bools
+    element: NDArray[np.str_]
+
+    def of(self, which: Bools) -> _Matches:
+        return _Matches(*(getattr(self, name)[which] for name in self.__slots__))
+
+    @staticmethod
+    def join(parts: Sequence[_Matches]) -> _Matches:
+        return _Matches(
+            *(np.concatenate([getattr(p, name) for p in parts]) for name in _Matches.__slots__)
+        )
+
+    def errors(self) -> Errors:
+        """Summarise them."""
+        n = len(self.error)
+        if not n:
+            return Errors()
+        radial = np.hypot(*self.error.T)
+        power = float(np.square(self.shift).sum())
+        shift, error = self.shift - self.shift.mean(axis=0), self.error - self.error.mean(axis=0)
+        varied = float(np.square(shift).sum())
+        crb, over_crb = _ratio(radial, self.cramer_rao)
+        bayes, over_bayes = _ratio(radial, self.bayesian)
+        barred = np.isfinite(self.sigma) & (self.sigma > 0)
+        inside = (np.abs(self.error) <= self.sigma)[barred]
+        bias_x, bias_y = self.error.mean(axis=0).tolist()
+        return Errors(
+            n=n,
+            mean_pm=float(radial.mean()),
+            std_pm=float(radial.std()),
+            rms_pm=float(np.sqrt(np.square(radial).mean())),
+            bias_x_pm=bias_x,
+            bias_y_pm=bias_y,
+            skill=1.0 - float(np.square(radial).sum()) / power if power > 0 else None,
+            gain=1.0 + float((shift * error).sum()) / varied if varied > 0 else None,
+            cramer_rao_pm=crb,
+            bayesian_pm=bayes,
+            over_cramer_rao=over_crb,
+            over_bayesian=over_bayes,
+            coverage=float(inside.mean()) if inside.size else None,
+        )
+
+
+def _ratio(radial: Floats, bound: Floats) -> tuple[float | None, float | None]:
+    """Return the mean bound, and the mean error over it, of the atoms that have a bound."""
+    known = np.isfinite(bound)
+    if not known.any():
+        return None, None
+    limit = float(bound[known].mean())
+    return limit, float(radial[known].mean()) / limit if limit > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameAnswer:
+    """What is counted on one test frame; made by :func:`answer`, pooled by :func:`pool`."""
+
+    counts: Mapping[str, _Counts]
+    elements: Mapping[str, _Counts]
+    vacancies: _Counts
+    n_vacancies: int
+    vacuum_nm2: float
+    in_vacuum: int
+    matches: _Matches
+    fitted: bool = field(default=False)
+
+
+def answer(
+    predicted: pd.DataFrame, marks: Marks, *, label: str, tolerance_px: float
+) -> FrameAnswer:
+    """Hold one answer against one frame.
+
+    Parameters
+    ----------
+    predicted : DataFrame
+        Atom table.
+    marks : Marks
+    label : str
+        ``map`` or ``offered``, which says where the error bars are; others have none.
+    tolerance_px : float
+        Largest distance of a match.
+    """
+    pair = marks.pair
+    truth, frame = pair.pair.atoms, pair.pair.frame
+    i, j = match_atoms(FrameToScore(predicted, truth), tolerance_px)
+    p, t = positions(predicted), positions(truth)
+    hit, wrong = np.zeros(len(t), dtype=np.bool_), np.ones(len(p), dtype=np.bool_)
+    hit[j], wrong[i] = True, False
+    places: dict[str, tuple[Bools, Bools]] = {
+        "all": (np.ones(len(t), dtype=np.bool_), np.ones(len(p), dtype=np.bool_)),
+        "lacking": (marks.lacking, near(p, t[marks.lacking], marks.spacing_px / 2)),
+        "near defects": (
+            marks.near_defect,
+            near(p, marks.defect_px, DEFECT_REACH * marks.spacing_px),
+        ),
+        "border": (marks.border, in_border_band(p, frame.shape, BORDER_PX)),
+    }
+    names = truth["element"].to_numpy(str), predicted["element"].to_numpy(str)
+    return FrameAnswer(
+        counts={k: _count(hit, wrong, ours, theirs) for k, (ours, theirs) in places.items()},
+        elements={
+            str(e): _count(hit, wrong, names[0] == e, names[1] == e) for e in np.unique(names[0])
+        },
+        vacancies=_vacancies(p, marks, tolerance_px),
+        n_vacancies=len(pair.vacancies),
+        vacuum_nm2=marks.vacuum_nm2,
+        in_vacuum=int(region_mask_of(p, marks.vacuum).sum()),
+        matches=_matches(predicted, marks, i, j, label),
+        fitted=label == FITTED,
+    )
+
+
+def _count(hit: Bools, wrong: Bools, ours: Bools, theirs: Bools) -> _Counts:
+    return _Counts(int((hit & ours).sum()), int((~hit & ours).sum()), int((wrong & theirs).sum()))
+
+
+def _vacancies(p: Floats, marks: Marks, tolerance_px: float) -> _Counts:
+    """Count filled empty sites (as `hit`), and empty ones beside a missed atom (as `missed`).
+
+    An atom that belongs to a true one, whatever it is called, fills nothing.
+    """
+    t, empty = positions(marks.pair.pair.atoms), positions(marks.pair.vacancies)
+    i, j = match(p, t, tolerance_px)
+    free, lost = np.delete(p, i, axis=0), np.delete(t, j, axis=0)
+    filled = np.zeros(len(empty), dtype=np.bool_)
+    filled[match(free, empty, tolerance_px)[1]] = True
+    torn = near(empty, lost, NEIGHBOUR_REACH * marks.spacing_px) & ~filled
+    return _Counts(hit=int(filled.sum()), missed=int(torn.sum()))
+
+
+def _matches(predicted: pd.DataFrame, marks: Marks, i: Ints, j: Ints, label: str) -> _Matches:
+    pair = marks.pair
+    t, sites = positions(pair.pair.atoms)[j], positions(pair.undisplaced)[j]
+    to_pm = pair.pair.frame.calibration.to_pm
+    sigma = np.full((len(i), 2), np.nan)
+    for axis, name in enumerate(SIGMAS.get(label, ())):
+        if name in predicted:
+            sigma[:, axis] = predicted[name].to_numpy(np.float64)[i]
+    return _Matches(
+        error=to_pm(positions(predicted)[i] - t),
+        shift=to_pm(t - sites),
+        cramer_rao=marks.limits.cramer_rao_pm[j],
+        bayesian=marks.limits.bayesian_pm[j],
+        sigma=sigma,
+        flagged=predicted["flag"].to_numpy(str)[i] != "",
+        element=pair.pair.atoms["element"].to_numpy(str)[j],
+    )
+
+
+def pool(
+    frames: Sequence[FrameAnswer],
+    gains: Mapping[str, Gain] | None = None,
+    by_amplitude: Mapping[str, Mapping[str, Gain]] | None = None,
+) -> Columns:
+    """Put the frames of a test together; all atoms weigh the same."""
+    counts = {k: _total([f.counts[k] for f in frames]) for k in frames[0].counts}
+    names = sorted({e for f in frames for e in f.elements})
+    matches = _Matches.join([f.matches for f in frames])
+    vacancies = _total([f.vacancies for f in frames])
+    empty, area = sum(f.n_vacancies for f in frames), sum(f.vacuum_nm2 for f in frames)
+    every = counts["all"]
+    fitted = frames[0].fitted
+    return Columns(
+        n_frames=len(frames),
+        n_true=every.n_true,
+        n_predicted=every.hit + every.false,
+        f1=every.f1,
+        precision=every.part(every.hit + every.false),
+        recall=every.part(every.n_true),
+        f1_lacking=counts["lacking"].f1,
+        f1_near_defects=counts["near defects"].f1,
+        f1_border=counts["border"].f1,
+        n_lacking=counts["lacking"].n_true,
+        n_near_defects=counts["near defects"].n_true,
+        n_border=counts["border"].n_true,
+        n_vacancies=empty,
+        filled=vacancies.hit / empty if empty else None,
+        missed=vacancies.missed / empty if empty else None,
+        vacuum_nm2=area,
+        false_per_nm2=sum(f.in_vacuum for f in frames) / area if area > 0 else None,
+        errors=matches.errors(),
+        unflagged=matches.of(~matches.flagged).errors() if fitted else None,
+        flagged=float(matches.flagged.mean()) if fitted and len(matches.flagged) else None,
+        elements={
+            e: _element(_total([f.elements[e] for f in frames if e in f.elements]), matches, e)
+            for e in names
+        },
+        gains=dict(gains or {}),
+        gains_by_amplitude={k: dict(v) for k, v in (by_amplitude or {}).items()},
+    )
+
+
+def _element(counts: _Counts, matches: _Matches, name: str) -> ElementColumns:
+    return ElementColumns(
+        n_true=counts.n_true, f1=counts.f1, errors=matches.of(matches.element == name).errors()
+    )
+
+
+def _total(parts: Sequence[_Counts]) -> _Counts:
+    return sum(parts, _Counts())

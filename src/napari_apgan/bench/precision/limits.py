@@ -1,0 +1,104 @@
+"""How well the atoms of a simulated frame can be found at all: its bounds, with its own noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ellipe
+
+from napari_apgan.atoms import positions
+from napari_apgan.elements import Polarity
+from napari_apgan.errors import UserError
+from napari_apgan.frames import Frame
+from napari_apgan.measure import cramer_rao_pm, refine
+from napari_apgan.simulate.pairs import SimulatedPair
+
+Floats = NDArray[np.float64]
+
+#: Groups of pixels, by brightness, whose noise is measured.
+NOISE_GROUPS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Smallest mean radial errors (pm), one for each true atom; NaN where there is no bound.
+
+    Parameters
+    ----------
+    cramer_rao_pm : (N,) array
+        Of positions without bias (Cramér-Rao).
+    bayesian_pm : (N,) array
+        Of positions that also use how far atoms are displaced on average.
+    """
+
+    cramer_rao_pm: Floats
+    bayesian_pm: Floats
+
+    @staticmethod
+    def unknown(n: int) -> Limits:
+        """Return limits of `n` atoms that nothing is known about."""
+        return Limits(np.full(n, np.nan), np.full(n, np.nan))
+
+
+def noise_of(pair: SimulatedPair) -> Floats:
+    """Return the (Y, X) standard deviation of a simulated frame's noise.
+
+    Measured on the frame itself, whose noise-free image is known: the variance is a line in the
+    expected brightness, which holds for counting, for readout and for both.
+    """
+    expected = pair.expected.astype(np.float64)
+    frame = pair.pair.frame
+    level = expected[frame.valid]
+    squared = np.square(frame.data.astype(np.float64)[frame.valid] - level)
+    # The mean of groups of like brightness: a line through single squares would be noise itself.
+    groups = np.array_split(np.argsort(level, kind="stable"), NOISE_GROUPS)
+    x, y = (np.array([values[g].mean() for g in groups]) for values in (level, squared))
+    slope, offset = 0.0, float(y.mean())
+    if np.ptp(x) > 1e-9 * max(abs(float(x.mean())), 1e-9):
+        slope, offset = np.polyfit(x, y, 1, w=1 / np.maximum(y, 1e-12 + 1e-3 * y.max()))
+    floor = 0.1 * float(squared.mean()) + 1e-30
+    return np.sqrt(np.maximum(offset + slope * expected, floor))
+
+
+def mean_radial(sigma_pm: Floats) -> Floats:
+    """Return the mean distance of normal errors with (N, 2) standard deviations along two axes.
+
+    ``sqrt(2 / π) a E(1 - b² / a²)`` with a ≥ b and E the complete elliptic integral of the second
+    kind; for equal axes this is ``sqrt(π / 2) a`` (Rayleigh).
+    """
+    small, large = np.sort(np.asarray(sigma_pm, dtype=np.float64).reshape(-1, 2), axis=1).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        parameter = np.where(large > 0, 1.0 - np.square(small / large), 0.0)
+    mean: Floats = np.sqrt(2 / np.pi) * large * ellipe(parameter)
+    return mean
+
+
+def frame_limits(pair: SimulatedPair, polarity: Mapping[str, Polarity]) -> Limits:
+    """Return the limits of a simulated frame.
+
+    Parameters
+    ----------
+    pair : SimulatedPair
+    polarity : mapping
+        Whether the atoms of an element are bright or dark.
+    """
+    atoms, noisy = pair.pair.atoms, pair.pair.frame
+    unknown = Limits.unknown(len(atoms))
+    ideal = Frame(pair.expected, np.ones_like(noisy.valid), noisy.calibration)
+    fitted = refine(ideal, atoms, polarity=polarity)
+    known = np.flatnonzero(fitted["width_px"].notna().to_numpy())
+    if not len(known):
+        return unknown
+    usable = fitted.iloc[known].reset_index(drop=True)
+    usable[["x_px", "y_px"]] = positions(atoms)[known]
+    try:
+        axes = cramer_rao_pm(noisy, usable, noise=noise_of(pair))
+    except UserError:
+        return unknown
+    bound = unknown.cramer_rao_pm.copy()
+    bound[known] = mean_radial(axes)
+    bound[~np.isfinite(bound)] = np.nan
+    return Limits(bound, unknown.bayesian_pm)
