@@ -12,6 +12,7 @@ from napari_apgan.frames import Calibration, make_frame
 from napari_apgan.maps import draw_discs
 from napari_apgan.models.modelfile import Model
 from napari_apgan.models.normalise import normalise
+from napari_apgan.predict import inference
 from napari_apgan.predict.inference import choose_device, predict_maps
 from napari_apgan.predict.prediction import Cancelled
 from napari_apgan.predict.resample import maps_to_frame, network_scale, resample_frame
@@ -127,12 +128,6 @@ def test_resampling_keeps_a_constant_image_and_the_missing_pixels():
 
 
 def test_cancelling_between_tiles_ends_at_once(fast_model):
-    asked: list[int] = []
-
-    def cancelled() -> bool:
-        asked.append(len(asked))
-        return len(asked) > 2
-
     done: list[int] = []
     with pytest.raises(Cancelled):
         predict_maps(
@@ -140,10 +135,30 @@ def test_cancelling_between_tiles_ends_at_once(fast_model):
             noise_frame((200, 200)),
             tile=50,
             device="cpu",
-            cancelled=cancelled,
+            cancelled=lambda: len(done) >= 2,
             progress=lambda d, total, what: done.append(d),
         )
     assert done == [1, 2]
+
+
+def test_cancelling_is_heard_within_a_tile(model):
+    asked: list[int] = []
+
+    def cancelled() -> bool:
+        asked.append(len(asked))
+        return len(asked) > 3
+
+    done: list[int] = []
+    with pytest.raises(Cancelled):
+        predict_maps(
+            model,
+            noise_frame((60, 60)),
+            device="cpu",
+            cancelled=cancelled,
+            progress=lambda d, total, what: done.append(d),
+        )
+    assert len(asked) == 4
+    assert done == []
 
 
 class _Small(nn.Module):
@@ -216,4 +231,16 @@ def test_halos_reach_half_the_receptive_field_in_steps_of_the_stride():
 
 
 def test_costly_networks_get_smaller_tiles():
-    assert tile_side(1.2e6, 40, gpu=False) < tile_side(4e4, 86, gpu=False) == 1024
+    assert tile_side(1.2e6, 40, gpu=False) < tile_side(2e4, 86, gpu=False) == 2048
+
+
+def test_tiles_share_an_image_out_evenly():
+    widths = {t.keep[2] - t.keep[0] for t in cut((0, 0, 2500, 64), (64, 2500), 2048, 128, 4)}
+    assert widths == {1252, 1248}
+
+
+def test_keeping_memory_changes_no_map(fast_model, monkeypatch):
+    frame = noise_frame((200, 160))
+    usual = predict_maps(fast_model, frame, device="cpu")
+    monkeypatch.setattr(inference, "LARGE_PX", 0)
+    np.testing.assert_array_equal(predict_maps(fast_model, frame, device="cpu"), usual)

@@ -192,7 +192,8 @@ def _peaks(fine: Floats, valid: Bools | None) -> Floats:
     if valid is None:
         return blurred.ravel()
     weight = gaussian_filter1d(_rows_blurred(valid.astype(np.float32), rows), PEAK_PX, axis=1)
-    peaks: Floats = (blurred / np.maximum(weight, np.float32(1e-6)))[valid[rows]]
+    blurred /= np.maximum(weight, 1e-6)
+    peaks: Floats = blurred[valid[rows]]
     # The rows of a large image may hold no measured pixel at all.
     return peaks if peaks.size else fine[valid]
 

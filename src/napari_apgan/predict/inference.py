@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +20,13 @@ from napari_apgan.models.networks import AtomNetwork, fold_batch_norm
 from napari_apgan.models.normalise import normalise
 
 from .answer import Answer, finish, on_frame, refined
+from .memory import kept_memory
 from .prediction import Box, Cancelled, IsCancelled, Prediction, clip_box
 from .resample import network_box, network_scale, resample_frame
 from .tiles import SMALLEST_TILE, cut, halo_px, tile_side
 
+#: From tiles of so many px on, a network's layers answer with tens of MB.
+LARGE_PX = 2**18
 #: Maps and atoms this far (px) outside a wanted box are computed too, so that atoms at its edge
 #: are read whole and fitted together with their neighbours.
 FIT_MARGIN = 32
@@ -85,7 +89,7 @@ def predict_maps(
     progress : callable, optional
         Called after each tile.
     cancelled : callable, optional
-        Asked before each tile.
+        Asked before each tile and each layer.
     box : (x0, y0, x1, y1), optional
         In px of the frame; only this part is computed and returned.
     notes : list of str, optional
@@ -275,11 +279,18 @@ def _try_tiles(
 ) -> NDArray[np.float32] | None:
     """Run the task once; None when memory did not suffice."""
     try:
-        return _run_tiles(_prepared(network, device), task, device, side)
+        with kept_memory() if _is_large(task, side) else nullcontext():
+            return _run_tiles(_prepared(network, device, task.cancelled), task, device, side)
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
     return None
+
+
+def _is_large(task: _Task, side: int) -> bool:
+    """Whether a layer's answer to one tile is a piece of memory that is worth keeping."""
+    rows, cols = (min(side + 2 * task.halo, n) for n in task.image.shape[1:])
+    return rows * cols >= LARGE_PX
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -302,9 +313,23 @@ def _operations_per_px(network: nn.Module) -> float:
     return weights / stride**2
 
 
-def _prepared(network: AtomNetwork, device: torch.device) -> AtomNetwork:
-    """Return the network for inference on `device`, leaving the given one as it is."""
+def _prepared(
+    network: AtomNetwork, device: torch.device, cancelled: IsCancelled | None
+) -> AtomNetwork:
+    """Return the network for inference on `device`, leaving the given one as it is.
+
+    A cancellation is heard before each of its convolutions: a tile may take seconds.
+    """
     ready = fold_batch_norm(copy.deepcopy(network)).to(device)
+
+    def heed(_layer: nn.Module, _inputs: object) -> None:
+        if cancelled is not None and cancelled():
+            raise Cancelled
+
+    if cancelled is not None:
+        for layer in ready.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.register_forward_pre_hook(heed)
     return ready.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
 

@@ -34,12 +34,12 @@ def cut(box: Box, shape: tuple[int, int], tile_px: int, halo: int, stride: int) 
     Every tile begins and ends at a multiple of the stride (`shape` is one itself), so that the
     network groups pixels as it does for the whole image.
     """
-    step = max(tile_px // stride, 1) * stride
     x0, y0 = (edge // stride * stride for edge in box[:2])
-    for top in range(y0, box[3], step):
-        bottom = min(top + step, _up(box[3], stride))
-        for left in range(x0, box[2], step):
-            right = min(left + step, _up(box[2], stride))
+    down, right_by = _step(box[3] - y0, tile_px, stride), _step(box[2] - x0, tile_px, stride)
+    for top in range(y0, box[3], down):
+        bottom = min(top + down, _up(box[3], stride))
+        for left in range(x0, box[2], right_by):
+            right = min(left + right_by, _up(box[2], stride))
             keep = (left, top, right, bottom)
             read = (
                 max(left - halo, 0),
@@ -50,6 +50,12 @@ def cut(box: Box, shape: tuple[int, int], tile_px: int, halo: int, stride: int) 
             yield Tile(read, keep)
 
 
+def _step(length: int, tile_px: int, stride: int) -> int:
+    """Share `length` out evenly among as few tiles as there must be."""
+    largest = max(tile_px // stride, 1) * stride
+    return min(_up(math.ceil(length / math.ceil(length / largest)), stride), largest)
+
+
 def _up(value: int, stride: int) -> int:
     return -(-value // stride) * stride
 
@@ -57,10 +63,9 @@ def _up(value: int, stride: int) -> int:
 def tile_side(operations_per_px: float, halo: int, *, gpu: bool) -> int:
     """Choose the side of a tile in px.
 
-    Large enough that the halo costs less than the tile where it can be, small enough that a tile
-    takes about a second (cancelling waits for it) and fits in memory: 1e11 multiply-adds on a CPU,
-    thirty times that on a GPU.
+    As large as time and memory allow, since every tile computes its halo too: 2.5e11
+    multiply-adds on a CPU (some seconds), twelve times that on a GPU.
     """
-    budget, largest = (3e12, 2048) if gpu else (1e11, 1024)
+    budget, largest = (3e12, 2048) if gpu else (2.5e11, 2048)
     side = math.sqrt(budget / max(operations_per_px, 1.0)) - 2 * halo
     return int(min(max(side, 2 * halo, 128), largest)) // 32 * 32
