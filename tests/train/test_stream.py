@@ -17,6 +17,7 @@ from napari_apgan.io.pairs import read_pairs
 from napari_apgan.models.card import read_card
 from napari_apgan.simulate import EXAMPLES, SimulationSettings
 from napari_apgan.simulate.settings import changed
+from napari_apgan.simulate.stream import FrameStream
 from napari_apgan.train import RunFile, RunSettings, prepare_run
 from napari_apgan.train.crops import TrainingFrame, cut_crop
 from napari_apgan.train.dataset import FRAMES_PER_EPOCH, Dataset
@@ -35,7 +36,7 @@ RECIPE = RunSettings(recipe=TINY).chosen_preset().recipe
 
 
 def crops(seed: int = 0, settings: SimulationSettings = STREAM, pixel: float | None = 23.0):
-    return StreamCrops(settings, ["C"], [2.0], "robust", pixel, seed)
+    return StreamCrops(FrameStream(settings, seed), ["C"], [2.0], "robust", pixel, seed)
 
 
 def test_two_epochs_never_repeat_the_noise():
@@ -135,7 +136,7 @@ def test_the_share_of_a_batch_is_as_asked(share, simulated):
     split = split_folder([], pairs) if share == 1 else split_pairs(
         pairs, ["Pb"], fraction=0.2, receptive_field_px=8, radius_px=2.0, seed=0
     )  # fmt: skip
-    with StreamCrops(STREAM, ["Pb", "C"], [2.0, 2.0], "robust", 23.0, 0) as stream:
+    with StreamCrops(FrameStream(STREAM), ["Pb", "C"], [2.0, 2.0], "robust", 23.0, 0) as stream:
         data = Dataset(
             pairs, split, ["Pb", "C"], {"Pb": 2.0, "C": 2.0}, RECIPE, "robust", 0, stream, share
         )

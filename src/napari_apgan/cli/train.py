@@ -18,6 +18,8 @@ from napari_apgan.project import Project
 from napari_apgan.simulate.examples import find_settings
 from napari_apgan.simulate.settings import SimulationSettings
 from napari_apgan.simulate.stream import elements_of
+from napari_apgan.simulate.zoo_settings import KEY as EVERYTHING
+from napari_apgan.simulate.zoo_settings import ZooSettings, channel_elements
 from napari_apgan.train import RunSettings, Trainer, attach, launch, prepare_run
 from napari_apgan.train.events import Done, Note, Step, Validated
 from napari_apgan.train.words import outcome_sentence, score_words
@@ -36,6 +38,15 @@ from .common import (
 
 POLL_S = 0.2
 DEFAULT_VALIDATION = 0.2
+#: A long training: few validations, none of which ends it, and long averages of the weights. The
+#: frames of the stream bring their own noise, scan, background and lost pixels.
+RECIPE_OF_EVERYTHING = {
+    "crop_px": 96,
+    "validate_every": 1000,
+    "patience": 0,
+    "ema": 0.998,
+    "augmentation": {"noise": 0.2, "background": 0.1, "gradient": 0.1, "dropout_chance": 0.05},
+}
 
 
 def load_training(
@@ -75,7 +86,7 @@ def split_validation(validation: str) -> tuple[list[Pair], float]:
 
 def load_sources(
     training_set: Path | None, simulate: str | None, *, pixel_size: str | None, missing: str
-) -> tuple[list[Pair], list[Element], SimulationSettings | None]:
+) -> tuple[list[Pair], list[Element], SimulationSettings | ZooSettings | None]:
     """Read what is trained on: labelled pairs, a simulation, or both.
 
     With pairs the elements are theirs, else those that the simulation shows.
@@ -85,6 +96,13 @@ def load_sources(
     UserError
         When there is neither, or one cannot be read.
     """
+    if simulate == EVERYTHING:
+        if training_set is not None:
+            raise UserError(
+                "“everything” names atoms by their contrast alone: train on it without a training "
+                "set, and continue from its model with --init."
+            )
+        return [], channel_elements(), ZooSettings()
     stream = None if simulate is None else find_settings(simulate)
     if training_set is not None:
         pairs, elements = load_training(training_set, pixel_size=pixel_size, missing=missing)
@@ -148,7 +166,9 @@ def register(app: typer.Typer) -> None:
         ] = "scratch",
         simulate: Annotated[
             str | None,
-            typer.Option(help="Train also on frames simulated anew: an example or settings.json."),
+            typer.Option(
+                help="Train also on frames simulated anew: an example, settings.json, or everything."
+            ),
         ] = None,
         simulated_share: Annotated[
             float | None,
@@ -184,6 +204,7 @@ def register(app: typer.Typer) -> None:
                 validation=fraction,
                 stream=stream,
                 stream_share=simulated_share or (0.5 if pairs else 1.0),
+                recipe=RECIPE_OF_EVERYTHING if isinstance(stream, ZooSettings) else {},
             )
             prepare_run(pairs, output, settings, elements, validation=held_out)
             trainer = launch(output)

@@ -29,7 +29,7 @@ FRAMES_PER_EPOCH = 10
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """(N, 2, Y, X) input, (N, C, Y, X) output map, (N, 1, Y, X) mask of the loss; float32."""
+    """(N, 2, Y, X) input, (N, C, Y, X) output map, (N, 1 or C, Y, X) mask of the loss; float32."""
 
     x: Tensor
     target: Tensor
@@ -173,11 +173,12 @@ class Dataset:
         ]
         x = np.stack([[c.image, c.valid.astype(np.float32)] for c in crops])
         target = np.stack([c.target for c in crops])
-        mask = np.stack([c.learn[None].astype(np.float32) for c in crops])
+        # One mask for all channels, or one each where a frame speaks of some elements only.
+        mask = np.stack(np.broadcast_arrays(*(np.atleast_3d(c.learn.T).T for c in crops)))
         return Batch(
             torch.from_numpy(x).contiguous(memory_format=torch.channels_last),
             torch.from_numpy(target),
-            torch.from_numpy(mask),
+            torch.from_numpy(mask.astype(np.float32)),
         )
 
 

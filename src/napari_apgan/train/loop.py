@@ -26,7 +26,7 @@ from .preview import Previewer
 from .runfile import BEST_FILE, CHECKPOINT_FILE, INIT_FILE, PAIRS_FOLDER, VALIDATION_FOLDER, RunFile
 from .split import Split, atoms_in, split_folder, split_pairs
 from .steps import Learner, NotFiniteError
-from .streaming import StreamCrops
+from .streaming import StreamCrops, open_stream
 from .validate import validate
 from .warmstart import copy_weights
 
@@ -360,7 +360,7 @@ def _stream(run: RunFile) -> StreamCrops | None:
     if run.settings.stream is None:
         return None
     return StreamCrops(
-        run.settings.stream,
+        open_stream(run.settings.stream, run.settings.seed),
         run.element_names,
         [run.radius_px[name] for name in run.element_names],
         run.preset.normalisation,

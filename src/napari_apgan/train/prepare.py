@@ -20,6 +20,8 @@ from napari_apgan.models.card import ModelCard, read_card, resolve_model
 from napari_apgan.predict.resample import LARGEST_RATIO, SAME_SIZE, resample_frame
 from napari_apgan.regions import learn_mask
 from napari_apgan.settings import write_atomically
+from napari_apgan.simulate.settings import SimulationSettings
+from napari_apgan.simulate.zoo_settings import CHANNELS, ZooSettings
 
 from .runfile import INIT_FILE, PAIRS_FOLDER, RUN_FILE, VALIDATION_FOLDER, PairRecord, RunFile
 from .settings import RunSettings
@@ -27,6 +29,8 @@ from .split import atoms_in
 
 #: Simulated frames that validate a run which trains on nothing else.
 HELD_OUT_FRAMES = 4
+#: The same for the stream of everything, of which four frames say little.
+HELD_OUT_OF_EVERYTHING = 48
 
 
 def prepare_run(
@@ -133,9 +137,12 @@ def _sources(
         if not pairs:
             raise UserError("There is nothing to train on: add at least one labelled frame.")
         return settings, list(pairs), list(validation)
-    from napari_apgan.simulate.stream import FrameStream, held_out_pairs  # not while a window opens
+    from napari_apgan.simulate.stream import held_out_pairs  # not while a window opens
+    from napari_apgan.simulate.zoo import held_out_frames
 
-    FrameStream(stream, settings.seed)  # refuses what no stream can be made of
+    from .streaming import open_stream
+
+    open_stream(stream, settings.seed)  # refuses what no stream can be made of
     if not pairs and settings.stream_share < 1:
         settings = settings.model_copy(update={"stream_share": 1.0})
     if settings.stream_share < 1:
@@ -145,7 +152,9 @@ def _sources(
         return settings, list(pairs), list(validation)
     held = [*pairs, *validation]
     notes.append(f"The model learns from frames simulated anew alone ({stream.title}).")
-    if not held:
+    if not held and isinstance(stream, ZooSettings):
+        held = held_out_frames(stream, HELD_OUT_OF_EVERYTHING, settings.seed)
+    elif not held and isinstance(stream, SimulationSettings):
         held = held_out_pairs(stream, HELD_OUT_FRAMES, settings.seed)
     return settings, [], held
 
@@ -154,9 +163,12 @@ def _simulated_elements(settings: RunSettings, elements: Sequence[Element]) -> s
     """Return the elements that the stream shows; refuse those the run does not have."""
     if settings.stream is None:
         return set()
-    from napari_apgan.simulate.stream import elements_of
+    if isinstance(settings.stream, ZooSettings):
+        shown = list(CHANNELS)
+    else:
+        from napari_apgan.simulate.stream import elements_of
 
-    shown = elements_of(settings.stream, settings.seed)
+        shown = elements_of(settings.stream, settings.seed)
     unknown = [name for name in shown if name not in {e.name for e in elements}]
     if unknown:
         have = ", ".join(e.name for e in elements) or "none"
@@ -185,7 +197,7 @@ def _training_pixel_size(
     sizes = [p.frame.calibration.mean_pm for p in pairs]
     known = [s for s in sizes if s is not None]
     if not known:
-        if settings.stream is not None:
+        if isinstance(settings.stream, SimulationSettings):
             raise UserError(
                 "The labelled frames have no pixel size, so simulated ones cannot be brought to "
                 "their scale: give them one."
@@ -201,7 +213,8 @@ def _training_pixel_size(
     wanted = settings.pixel_size_pm or (card.pixel_size_pm if card is not None else None)
     size = wanted or float(np.median(known))
     far = [p.name for p, s in zip(pairs, known, strict=True) if _far(s, size)]
-    if settings.stream is not None and _far(settings.stream.pixel_size_pm, size):
+    stream = settings.stream
+    if isinstance(stream, SimulationSettings) and _far(stream.pixel_size_pm, size):
         far.append("the simulated frames")
     if far:
         raise UserError(

@@ -10,6 +10,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.models.presets import get_preset
 from napari_apgan.models.recipe import Preset, Recipe
 from napari_apgan.simulate.settings import SimulationSettings
+from napari_apgan.simulate.zoo_settings import ZooSettings
 
 
 class RunSettings(BaseModel):
@@ -38,8 +39,9 @@ class RunSettings(BaseModel):
         CPU threads; by default all, at low priority.
     preview : str
         Name of the pair whose map is drawn while training; the first when empty.
-    stream : SimulationSettings, optional
-        Frames simulated while the training runs, each with structure, view and noise of its own.
+    stream : SimulationSettings or ZooSettings, optional
+        Frames simulated while the training runs, each with structure, view and noise of its own;
+        of one kind, or of everything there is.
     stream_share : float
         Part of every batch that comes from them: 0.5 mixes simulated and labelled frames half and
         half, as Chen et al. 2023 do; at 1 the labelled frames only validate.
@@ -60,7 +62,7 @@ class RunSettings(BaseModel):
     pixel_size_pm: float | None = Field(default=None, gt=0)
     threads: int | None = Field(default=None, gt=0)
     preview: str = ""
-    stream: SimulationSettings | None = None
+    stream: SimulationSettings | ZooSettings | None = None
     stream_share: float = Field(default=0.5, gt=0, le=1)
     recipe: dict[str, Any] = Field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Crops of frames that are simulated while the training runs. Free of torch.
+"""Crops of frames that come while the training runs. Free of torch.
 
 One thread simulates and prepares frames ahead of the training. Frames, and the crops cut from
 them, follow from settings and seed by their number alone, so a fast computer sees the same crops as
@@ -10,19 +10,53 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_apgan.io.pairs import Pair
 from napari_apgan.simulate.settings import SimulationSettings
 from napari_apgan.simulate.stream import LANES, FrameStream
+from napari_apgan.simulate.zoo import ZooStream
+from napari_apgan.simulate.zoo_settings import ZooSettings, disc_radius_px, shown_channels
 
 from .crops import Crop, Placement, TrainingFrame, cut_crop, make_training_frame
 from .prepare import at_pixel_size
 
 #: Frames kept ready.
 AHEAD = 2 * LANES
+
+
+class Frames(Protocol):
+    """Endless frames by number; frames whose numbers differ by less than `LANES` differ wholly."""
+
+    def frame(self, number: int) -> Pair:
+        """Return frame `number`, always the same."""
+
+
+def open_stream(settings: SimulationSettings | ZooSettings, seed: int) -> Frames:
+    """Return the stream of frames that settings ask for.
+
+    Raises
+    ------
+    UserError
+        When no stream can be made of them.
+    """
+    if isinstance(settings, ZooSettings):
+        return ZooStream(settings, seed)
+    return FrameStream(settings, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A prepared frame, the radii of its discs, and the channels it says something about."""
+
+    frame: TrainingFrame
+    radii: tuple[float, ...]
+    shows: NDArray[np.bool_]
 
 
 class StreamCrops:
@@ -34,11 +68,11 @@ class StreamCrops:
 
     Parameters
     ----------
-    settings : SimulationSettings
+    stream : Frames
     elements : sequence of str
         Output channels.
     radius_px : sequence of float
-        Of each element's discs.
+        Of each element's discs, where a frame does not bring its own.
     normalisation : str
     pixel_size_pm : float, optional
         Pixel size trained at; frames of another are resampled.
@@ -47,26 +81,26 @@ class StreamCrops:
 
     def __init__(
         self,
-        settings: SimulationSettings,
+        stream: Frames,
         elements: Sequence[str],
         radius_px: Sequence[float],
         normalisation: str,
         pixel_size_pm: float | None,
         seed: int,
     ) -> None:
-        self._stream = FrameStream(settings, seed)
+        self._stream = stream
         self._elements = list(elements)
-        self._radii = list(radius_px)
+        self._radii = tuple(radius_px)
         self._normalisation = normalisation
         self._pixel_size_pm = pixel_size_pm
         self._seed = seed
         self._worker: ThreadPoolExecutor | None = None
-        self._coming: deque[Future[TrainingFrame]] = deque()
+        self._coming: deque[Future[_Ready]] = deque()
         self._asked = 0
-        self._block: list[TrainingFrame] = []
+        self._block: list[_Ready] = []
         self._position = 0
         #: A frame for whoever must know their size; it is the first that is drawn from.
-        self.first: TrainingFrame = self._prepare(0)
+        self.first: TrainingFrame = self._prepare(0).frame
 
     def __enter__(self) -> Self:
         return self
@@ -111,12 +145,15 @@ class StreamCrops:
         order = np.random.default_rng([self._seed, block]).permutation(down * across)
         rng = np.random.default_rng([self._seed, self._position, 1])
         row, column = divmod(int(order[place // LANES]), across)
-        frame = self._block[place % LANES]
+        ready = self._block[place % LANES]
         self._position += 1
-        placement = _place(frame, (row, column), (down, across), side, rng)
-        return cut_crop(frame, placement, side, self._radii)
+        placement = _place(ready.frame, (row, column), (down, across), side, rng)
+        crop = cut_crop(ready.frame, placement, side, ready.radii)
+        if ready.shows.all():
+            return crop
+        return replace(crop, learn=crop.learn & ready.shows[:, None, None])
 
-    def _next_frames(self, block: int) -> list[TrainingFrame]:
+    def _next_frames(self, block: int) -> list[_Ready]:
         """Wait for the frames of a block and ask for more."""
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, thread_name_prefix="simulate")
@@ -127,12 +164,16 @@ class StreamCrops:
         self._asked = wanted
         return [self._coming.popleft().result() for _ in range(LANES)]
 
-    def _prepare(self, number: int) -> TrainingFrame:
+    def _prepare(self, number: int) -> _Ready:
         pair, _ = at_pixel_size(self._stream.frame(number), self._pixel_size_pm)
+        own, shown = disc_radius_px(pair), shown_channels(pair)
+        radii = self._radii if own is None else (own,) * len(self._radii)
         learn = np.ones(pair.frame.shape, dtype=np.bool_)  # simulated labels are complete
-        return make_training_frame(
-            pair, learn, self._elements, max(self._radii), self._normalisation, turned=False
+        frame = make_training_frame(
+            pair, learn, self._elements, max(radii), self._normalisation, turned=False
         )
+        shows = np.array([shown is None or name in shown for name in self._elements])
+        return _Ready(frame, radii, shows)
 
 
 def _place(

@@ -18,6 +18,7 @@ from napari_apgan.models.card import HeldOutScore, ModelCard
 from napari_apgan.models.modelfile import Model
 from napari_apgan.models.networks import AtomNetwork
 from napari_apgan.predict.inference import predict_maps
+from napari_apgan.simulate.zoo_settings import disc_radius_px, shown_channels
 
 from .split import Split, atoms_in
 
@@ -42,6 +43,7 @@ class _Read:
     atoms: pd.DataFrame
     mask: NDArray[np.bool_]
     found: pd.DataFrame
+    tolerance_px: float
 
 
 def worth(score: HeldOutScore, loss: float) -> float:
@@ -69,7 +71,7 @@ def validate(
     ----------
     network : AtomNetwork
     card : ModelCard
-        For elements, radii and normalisation.
+        For elements, normalisation, and the radii of pairs that do not bring their own.
     pairs : sequence of Pair
         In the order of `split`.
     split : Split
@@ -90,18 +92,23 @@ def validate(
         inside = mask[cut]
         # The frame stays whole, since all of it decides its normalisation.
         maps = predict_maps(model, pair.frame, device=device, box=box)
-        truth = output_map(atoms, names, inside.shape, card.radius_px)
-        losses.append((float(((maps - truth)[:, inside] ** 2).mean()), int(inside.sum())))
+        own = disc_radius_px(pair)
+        radii = card.radius_px if own is None else dict.fromkeys(names, own)
+        shown = shown_channels(pair) or tuple(names)
+        truth = output_map(atoms, names, inside.shape, radii)
+        error = (maps - truth)[[n in shown for n in names]][:, inside]
+        losses.append((float((error**2).mean()), int(inside.sum())))
         found = find_atoms(
             maps,
             names,
-            radius_px=card.radius_px,
+            radius_px=radii,
             threshold=float(THRESHOLDS[0]),
             valid=pair.frame.valid[cut],
         )
-        reads.append(_Read(atoms, inside, found))
+        found = found[found["element"].isin(shown)]
+        reads.append(_Read(atoms, inside, found, max(1.5, max(radii.values()))))
     loss = float(np.average([v for v, _ in losses], weights=[n for _, n in losses]))
-    tolerance = max(1.5, max(card.radius_px.values()))
+    tolerance = float(np.mean([read.tolerance_px for read in reads]))
     scores = [_score(reads, names, t, tolerance, card, split) for t in THRESHOLDS]
     best_f1 = max(s.f1 for s in scores)
     best = [k for k, s in enumerate(scores) if s.f1 >= best_f1 - 1e-9]
@@ -139,7 +146,7 @@ def _score(
         for k, name in enumerate(names):
             a = positions(found[found["element"] == name])
             b = positions(read.atoms[read.atoms["element"] == name])
-            i, j = match(a, b, tolerance_px)
+            i, j = match(a, b, read.tolerance_px)
             b_counts, a_counts = atoms_in(b, read.mask), atoms_in(a, read.mask)
             a_counts[i] = b_counts[j]
             kept = b_counts[j]
