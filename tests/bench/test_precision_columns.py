@@ -272,12 +272,12 @@ def test_frames_are_pooled_by_their_atoms() -> None:
 
 def test_limits_are_those_of_the_frame_and_grow_with_missing_pixels() -> None:
     pair = make_pair()
-    whole = frame_limits(pair, {"C": "bright"})
+    whole = frame_limits(pair, {"C": "bright"}, prior_pm=8.0)
     inner = ~marks_of(pair).border
     # Half the width is known from one isolated peak; neighbours cost little at five widths.
     isolated = np.sqrt(np.pi / 2) * 0.798 * PM * NOISE / 100.0
     assert np.nanmedian(whole.cramer_rao_pm[inner]) == pytest.approx(isolated, rel=0.1)
-    fewer = frame_limits(with_missing(pair, 0.3), {"C": "bright"})
+    fewer = frame_limits(with_missing(pair, 0.3), {"C": "bright"}, prior_pm=8.0)
     grown = np.nanmedian(fewer.cramer_rao_pm[inner]) / np.nanmedian(whole.cramer_rao_pm[inner])
     assert grown == pytest.approx(1 / np.sqrt(0.7), rel=0.1)
 

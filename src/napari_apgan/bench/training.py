@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 from napari_apgan.io.pairs import Pair
-from napari_apgan.train import RunFolder, RunSettings, launch, prepare_run
+from napari_apgan.train import RunFolder, RunSettings, Trainer, attach, launch, prepare_run
 from napari_apgan.train.events import Done, Failed
 from napari_apgan.train.runfile import RUN_FILE, RunFile
 
@@ -28,6 +29,10 @@ from .counting import Found
 
 if TYPE_CHECKING:
     from napari_apgan.models.modelfile import Model
+
+
+#: How long a trainer that was asked to stop is waited for.
+STOPPING_S = 60.0
 
 
 class Machine(BaseModel):
@@ -105,7 +110,9 @@ def train(
 ) -> Trained:
     """Prepare a run, train it in the trainer's own process, and load its best model.
 
-    A finished run with the same settings and preset, kept from an earlier call, is used again.
+    A finished run with the same settings and preset, kept from an earlier call, is used again; one
+    that still runs is waited for, and one that was stopped or interrupted goes on. Ctrl+C stops the
+    trainer at its next checkpoint.
 
     Raises
     ------
@@ -116,13 +123,39 @@ def train(
 
     state: str = "done"
     if not _is_done(run_dir, settings):
-        prepare_run(pairs, run_dir, settings, elements, validation=validation)
-        state = launch(run_dir).wait()
+        trainer = _going_on(run_dir, settings)
+        if trainer is None:
+            prepare_run(pairs, run_dir, settings, elements, validation=validation)
+            trainer = launch(run_dir)
+        state = _wait(trainer)
     last = [e for e in RunFolder(run_dir).events() if isinstance(e, Done | Failed)]
     if not last or not isinstance(last[-1], Done):
         why = last[-1].message if last else f"it is {state}"
         raise UserError(f"The training in {run_dir} did not end well: {why}")
     return Trained(load_model(run_dir), last[-1].elapsed_s, last[-1].step)
+
+
+def _going_on(run_dir: Path, settings: RunSettings) -> Trainer | None:
+    """Return the trainer of a run begun earlier with just these settings; None to begin anew."""
+    if not (run_dir / RUN_FILE).is_file() or RunFile.read(run_dir).settings != settings:
+        return None
+    folder = RunFolder(run_dir)
+    if folder.status() == "running":
+        return attach(run_dir)
+    if folder.status() in ("stopped", "interrupted") and folder.can_resume:
+        return launch(run_dir, resume=True)
+    # Nothing to go on from: it never began, failed, or ended before its first checkpoint.
+    shutil.rmtree(run_dir)
+    return None
+
+
+def _wait(trainer: Trainer) -> str:
+    try:
+        return trainer.wait()
+    except KeyboardInterrupt:
+        trainer.stop()
+        trainer.wait(STOPPING_S)
+        raise
 
 
 def _is_done(run_dir: Path, settings: RunSettings) -> bool:

@@ -15,6 +15,7 @@ from napari_apgan.measure.matching import match
 from napari_apgan.measure.score import FrameToScore, match_atoms, region_mask_of
 from napari_apgan.measure.surroundings import NEIGHBOUR_REACH, in_border_band, near
 
+from .answers import MAP, OFFERED, ONLY
 from .gains import Gain
 from .marks import BORDER_PX, DEFECT_REACH, Marks
 
@@ -22,13 +23,14 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-#: Error bars of the two kinds of positions, along x and y in pm.
+#: Error bars of each kind of positions, along x and y in pm.
 SIGMAS: dict[str, tuple[str, str]] = {
-    "map": ("sigma_map_x_pm", "sigma_map_y_pm"),
-    "offered": ("sigma_x_pm", "sigma_y_pm"),
+    MAP: ("sigma_map_x_pm", "sigma_map_y_pm"),
+    OFFERED: ("sigma_x_pm", "sigma_y_pm"),
+    ONLY: ("sigma_x_pm", "sigma_y_pm"),
 }
-#: Labels of positions whose `flag` says why a fit failed.
-FITTED = "offered"
+#: How flags of fits that failed begin.
+FAILED = "fit"
 
 
 class Errors(BaseModel):
@@ -254,7 +256,7 @@ def answer(
         Atom table.
     marks : Marks
     label : str
-        ``map`` or ``offered``, which says where the error bars are; others have none.
+        Kind of the positions (:data:`SIGMAS`), which says where their error bars are.
     tolerance_px : float
         Largest distance of a match.
     """
@@ -284,7 +286,7 @@ def answer(
         vacuum_nm2=marks.vacuum_nm2,
         in_vacuum=int(region_mask_of(p, marks.vacuum).sum()),
         matches=_matches(predicted, marks, i, j, label),
-        fitted=label == FITTED,
+        fitted=label != MAP,
     )
 
 
@@ -311,7 +313,7 @@ def _matches(predicted: pd.DataFrame, marks: Marks, i: Ints, j: Ints, label: str
     t, sites = positions(pair.pair.atoms)[j], positions(pair.undisplaced)[j]
     to_pm = pair.pair.frame.calibration.to_pm
     sigma = np.full((len(i), 2), np.nan)
-    for axis, name in enumerate(SIGMAS.get(label, ())):
+    for axis, name in enumerate(SIGMAS[label]):
         if name in predicted:
             sigma[:, axis] = predicted[name].to_numpy(np.float64)[i]
     return _Matches(
@@ -320,7 +322,7 @@ def _matches(predicted: pd.DataFrame, marks: Marks, i: Ints, j: Ints, label: str
         cramer_rao=marks.limits.cramer_rao_pm[j],
         bayesian=marks.limits.bayesian_pm[j],
         sigma=sigma,
-        flagged=predicted["flag"].to_numpy(str)[i] != "",
+        flagged=np.char.startswith(predicted["flag"].to_numpy(str)[i], FAILED),
         element=pair.pair.atoms["element"].to_numpy(str)[j],
     )
 

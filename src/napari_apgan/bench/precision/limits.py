@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +17,13 @@ from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 from napari_apgan.measure import cramer_rao_pm, refine
+from napari_apgan.settings import write_atomically
 from napari_apgan.simulate.pairs import SimulatedPair
 
 Floats = NDArray[np.float64]
 
+#: Raised when the bounds are computed in another way, so that kept ones are computed again.
+VERSION = 1
 #: Groups of pixels, by brightness, whose noise is measured.
 NOISE_GROUPS = 12
 
@@ -76,7 +82,9 @@ def mean_radial(sigma_pm: Floats) -> Floats:
     return mean
 
 
-def frame_limits(pair: SimulatedPair, polarity: Mapping[str, Polarity]) -> Limits:
+def frame_limits(
+    pair: SimulatedPair, polarity: Mapping[str, Polarity], *, prior_pm: float
+) -> Limits:
     """Return the limits of a simulated frame.
 
     Parameters
@@ -84,6 +92,8 @@ def frame_limits(pair: SimulatedPair, polarity: Mapping[str, Polarity]) -> Limit
     pair : SimulatedPair
     polarity : mapping
         Whether the atoms of an element are bright or dark.
+    prior_pm : float
+        Standard deviation of the displacements along one axis.
     """
     atoms, noisy = pair.pair.atoms, pair.pair.frame
     unknown = Limits.unknown(len(atoms))
@@ -102,3 +112,31 @@ def frame_limits(pair: SimulatedPair, polarity: Mapping[str, Polarity]) -> Limit
     bound[known] = mean_radial(axes)
     bound[~np.isfinite(bound)] = np.nan
     return Limits(bound, unknown.bayesian_pm)
+
+
+def write_limits(path: Path, limits: Sequence[Limits]) -> None:
+    """Keep the limits of some frames."""
+    stream = io.BytesIO()
+    np.savez_compressed(
+        stream,
+        allow_pickle=False,
+        version=np.array(VERSION),
+        sizes=np.array([len(each.cramer_rao_pm) for each in limits], dtype=np.int64),
+        cramer_rao_pm=np.concatenate([each.cramer_rao_pm for each in limits]),
+        bayesian_pm=np.concatenate([each.bayesian_pm for each in limits]),
+    )
+    write_atomically(path, stream.getvalue())
+
+
+def read_limits(path: Path, sizes: Sequence[int]) -> list[Limits] | None:
+    """Return kept limits of frames with so many atoms; None where there are none of this kind."""
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            arrays = {name: held[name] for name in held.files}
+        if int(arrays["version"]) != VERSION or arrays["sizes"].tolist() != list(sizes):
+            return None
+        cuts = np.cumsum(sizes)[:-1]
+        both = (np.split(arrays[name], cuts) for name in ("cramer_rao_pm", "bayesian_pm"))
+        return [Limits(*pair) for pair in zip(*both, strict=True)]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
