@@ -33,6 +33,7 @@ FLOORS = [
 ]
 
 TORCH_ALLOWED = {
+    "models/coding.py",
     "models/networks.py",
     "models/networks_base.py",
     "models/networks_fast.py",

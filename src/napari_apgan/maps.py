@@ -9,13 +9,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .atoms import positions
-from .elements import Element
+from .elements import PAPER_COLORS, Element
 from .errors import UserError
 
 Floats = NDArray[np.float64]
 
 #: Pixels drawn at once; bounds the memory.
 CHUNK_PIXELS = 1 << 18
+
+#: Elements that three colour channels can tell apart.
+MOST_COLORS = 3
 
 
 def default_radius_px(atoms: pd.DataFrame) -> float:
@@ -190,3 +193,31 @@ def rgb_map(channels: NDArray[np.floating], elements: Sequence[Element]) -> NDAr
     painted = np.einsum("cyx,ck->yxk", np.clip(channels, 0, 1), colors)
     rgb: NDArray[np.uint8] = np.clip(np.rint(painted), 0, 255).astype(np.uint8)
     return rgb
+
+
+def color_code(n_elements: int) -> Floats:
+    """Return the colours in which a network with three colour channels draws its elements.
+
+    Those of Chen et al. 2023: green for the only element, as their carbon; magenta, cyan and
+    yellow, as their Pb, Sr and Ti, in the order of the elements, for two or three. Each of these is
+    made of two channels, and two of them share one. The colours on the screen, which the user
+    chooses, have no part in it.
+
+    Returns
+    -------
+    (N, 3) array
+        Red, green, blue of each element, each 0 or 1.
+
+    Raises
+    ------
+    UserError
+        When there are more elements than three colour channels can tell apart.
+    """
+    if not 1 <= n_elements <= MOST_COLORS:
+        raise UserError(
+            f"Three colour channels tell at most {MOST_COLORS} elements apart, and here are "
+            f"{n_elements}: train with one channel per element instead."
+        )
+    names = ("C",) if n_elements == 1 else ("Pb", "Sr", "Ti")[:n_elements]
+    colors = [PAPER_COLORS[name] for name in names]
+    return np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colors])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .recipe import LossWeights
+from .recipe import JudgeLoss, LossWeights
 
 #: Window and constants of Wang et al., IEEE Trans. Image Process. 13, 600 (2004), range 1.
 SSIM_WINDOW = 11
@@ -116,19 +116,24 @@ def adversarial_loss(log_probability: Tensor) -> Tensor:
     return -log_probability[:, 0].mean()
 
 
-def discriminator_loss(log_real: Tensor, log_fake: Tensor) -> Tensor:
-    """Return the mean squared error of the softmax against one-hot labels.
+def discriminator_loss(log_real: Tensor, log_fake: Tensor, form: JudgeLoss = "mse") -> Tensor:
+    """Return how badly the discriminator tells drawn maps from generated ones.
 
-    Our reading of "the loss function of the discriminator model is the MSE of the output images
-    and fake images" (Chen et al. 2023): taken literally it holds no weight of the discriminator,
-    so it would have no gradient; the two softmax outputs for output images are compared with
-    (1, 0), those for fake images with (0, 1).
+    ``mse`` is our reading of "the loss function of the discriminator model is the MSE of the output
+    images and fake images" (Chen et al. 2023): taken literally it holds no weight of the
+    discriminator, so it would have no gradient; the two softmax outputs for output images are
+    compared with (1, 0), those for fake images with (0, 1). It is 0 where all are told apart, 1/2
+    at chance, at most 2. ``cross_entropy`` is the loss of Goodfellow et al. (2014),
+    ``-log P(drawn | drawn) - log P(generated | generated)``: 2 log 2 at chance.
 
     Parameters
     ----------
     log_real, log_fake : (N, 2) tensors
         Logarithms of the softmax for drawn and for generated maps.
+    form : {"mse", "cross_entropy"}
     """
+    if form == "cross_entropy":
+        return -(log_real[:, 0].mean() + log_fake[:, 1].mean())
     drawn = torch.tensor([1.0, 0.0], device=log_real.device)
     return ((log_real.exp() - drawn) ** 2).mean() + ((log_fake.exp() - (1 - drawn)) ** 2).mean()
 

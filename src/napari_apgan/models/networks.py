@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_apgan.errors import UserError
+from napari_apgan.maps import color_code
 
 from .card import ModelCard
 from .networks_base import AtomNetwork, multiply_adds
@@ -26,14 +27,24 @@ __all__ = [
     "build_network",
     "fold_batch_norm",
     "multiply_adds",
+    "n_channels",
 ]
 
 
 class ResidualBlock(nn.Module):
-    """conv - BN - ReLU - conv - BN, added to the input (Chen et al. 2023, Fig. 1a)."""
+    """conv - BN - ReLU - conv - BN, added to the input (Chen et al. 2023, Fig. 1a).
 
-    def __init__(self, channels: int) -> None:
+    Parameters
+    ----------
+    channels : int
+    activate : bool
+        A ReLU behind the addition too, as in the blocks of He et al. (CVPR 2016), which the paper
+        cites; without it, as in SRGAN.
+    """
+
+    def __init__(self, channels: int, activate: bool = False) -> None:
         super().__init__()
+        self.activate = activate
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.norm1: nn.Module = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
@@ -43,7 +54,7 @@ class ResidualBlock(nn.Module):
         """Return (N, C, Y, X) of the same shape."""
         inner = torch.relu(self.norm1(self.conv1(x)))
         out: Tensor = x + self.norm2(self.conv2(inner))
-        return out
+        return torch.relu(out) if self.activate else out
 
 
 class PaperGenerator(AtomNetwork):
@@ -51,8 +62,8 @@ class PaperGenerator(AtomNetwork):
 
     The paper draws it after SRGAN's generator (Ledig et al., CVPR 2017) without the upsampling:
     a 9x9 convolution, the blocks, a convolution with batch-norm closing a long skip, and a 9x9
-    convolution to one channel per element. It has no input for the mask: missing pixels are 0,
-    the median of the normalised image, as the paper's were black.
+    convolution to one channel per element (or colour). It has no input for the mask: missing
+    pixels are 0, which is the median of the normalised image; the paper's were black.
 
     Parameters
     ----------
@@ -60,15 +71,27 @@ class PaperGenerator(AtomNetwork):
     blocks : int
         15 in the paper.
     channels : int
+    activate : bool
+        A ReLU behind each addition, see :class:`ResidualBlock`.
+    long_skip : bool
+        Add the first features to those behind all blocks.
     """
 
     stride = 1
     element_layers = ("head",)
 
-    def __init__(self, n_elements: int, blocks: int = 15, channels: int = 64) -> None:
+    def __init__(
+        self,
+        n_elements: int,
+        blocks: int = 15,
+        channels: int = 64,
+        activate: bool = False,
+        long_skip: bool = True,
+    ) -> None:
         super().__init__()
+        self.long_skip = long_skip
         self.stem = nn.Conv2d(1, channels, 9, padding=4)
-        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(ResidualBlock(channels, activate) for _ in range(blocks)))
         self.close = nn.Conv2d(channels, channels, 3, padding=1)
         self.close_norm: nn.Module = nn.BatchNorm2d(channels)
         self.head = nn.Conv2d(channels, n_elements, 9, padding=4)
@@ -79,7 +102,7 @@ class PaperGenerator(AtomNetwork):
         """See :class:`AtomNetwork`."""
         first = torch.relu(self.stem(x[:, :1]))
         deep = self.close_norm(self.close(self.blocks(first)))
-        return torch.sigmoid(self.head(first + deep))
+        return torch.sigmoid(self.head(first + deep if self.long_skip else deep))
 
 
 class Discriminator(nn.Module):
@@ -88,7 +111,7 @@ class Discriminator(nn.Module):
     Parameters
     ----------
     n_elements : int
-        Channels of the maps it judges.
+        Channels of the maps it judges (three where they are pictures).
     widths : sequence of int
         Filters of each pair of convolutions; the second of a pair halves the resolution.
     """
@@ -150,12 +173,26 @@ def build_network(
             f"This version does not know the network {spec.kind!r}: update napari-apgan to use it."
         )
     options: dict[str, Any] = dict(spec.options)
+    painted = spec.coding == "rgb"
     try:
-        return BUILDERS[spec.kind](n_elements, **options)
+        network = BUILDERS[spec.kind](n_channels(spec, n_elements), **options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(
             f"The network {spec.kind!r} cannot be built with the options {options}: {error}"
         ) from error
+    network.painted_elements = n_elements if painted else None
+    return network
+
+
+def n_channels(spec: NetworkSpec, n_elements: int) -> int:
+    """Return how many channels a network draws: one per element, or red, green and blue.
+
+    Raises
+    ------
+    UserError
+        When the colours do not suffice for the elements.
+    """
+    return color_code(n_elements).shape[1] if spec.coding == "rgb" else n_elements
 
 
 def build_discriminator(preset: Preset, n_elements: int) -> Discriminator | None:
@@ -163,7 +200,7 @@ def build_discriminator(preset: Preset, n_elements: int) -> Discriminator | None
     if preset.discriminator is None:
         return None
     options: dict[str, Any] = dict(preset.discriminator.options)
-    return Discriminator(n_elements, **options)
+    return Discriminator(n_channels(preset.network, n_elements), **options)
 
 
 def fold_batch_norm(network: AtomNetwork) -> AtomNetwork:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .coding import unpaint
+
 
 class AtomNetwork(nn.Module):
     """Base of all generators.
@@ -20,13 +22,16 @@ class AtomNetwork(nn.Module):
     stride: ClassVar[int] = 1
     #: Layers whose output channels are, in order, the same number for each element.
     element_layers: ClassVar[tuple[str, ...]] = ()
+    #: The number of elements whose colours the output channels paint (`rgb` coding); None where
+    #: each channel is an element.
+    painted_elements: int | None = None
 
     def compute(self, x: Tensor) -> Tensor:
         """Map (N, 2, Y, X) to (N, C, Y, X) probabilities; Y and X are multiples of `stride`."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map image and mask to probabilities.
+        """Map image and mask to probabilities, one map per element whatever the coding.
 
         Parameters
         ----------
@@ -36,6 +41,22 @@ class AtomNetwork(nn.Module):
         Returns
         -------
         (N, C, Y, X) float tensor, 0..1
+        """
+        drawn = self.draw(x)
+        return drawn if self.painted_elements is None else unpaint(drawn, self.painted_elements)
+
+    def draw(self, x: Tensor) -> Tensor:
+        """Map image and mask to what is compared with the output map in training.
+
+        Parameters
+        ----------
+        x : (N, 2, Y, X) float tensor
+            Channel 0 the normalised image, channel 1 the validity mask (1 valid, 0 missing).
+
+        Returns
+        -------
+        (N, K, Y, X) float tensor, 0..1
+            The maps of :meth:`forward`, or the three colours of a picture.
         """
         rows, columns = x.shape[-2:]
         bottom, right = -rows % self.stride, -columns % self.stride

@@ -12,6 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 #: What a network's size options may be.
 Option = int | float | bool | str | tuple[int, ...]
+#: How a network's output channels stand for elements: one each, or the colours of a picture.
+Coding = Literal["elements", "rgb"]
+#: What the discriminator's softmax is held against its labels with.
+JudgeLoss = Literal["mse", "cross_entropy"]
 
 
 class _Frozen(BaseModel):
@@ -32,12 +36,17 @@ class NetworkSpec(_Frozen):
     stride : int
         The network's answer is the same for whole-pixel shifts that are multiples of this; tile
         origins must be too.
+    coding : {"elements", "rgb"}
+        What the network draws: one channel per element, or a picture of three colours in which
+        at most three elements have colours (:func:`napari_apgan.maps.color_code`), as Chen et al.
+        2023 do. Either way a model answers with one map per element.
     """
 
     kind: str
     options: dict[str, Option] = Field(default_factory=dict)
     receptive_field_px: int = Field(gt=0)
     stride: int = Field(default=1, gt=0)
+    coding: Coding = "elements"
 
 
 class LossWeights(_Frozen):
@@ -140,6 +149,9 @@ class Recipe(_Frozen):
         Learning rate of Adam.
     discriminator_rate : float
         The same for the discriminator.
+    discriminator_loss : {"mse", "cross_entropy"}
+        Mean squared error of its softmax against one-hot labels, or the cross-entropy of
+        Goodfellow et al. (2014).
     betas : (float, float)
         Adam's averages of the gradient and of its square.
     weight_decay : float
@@ -167,6 +179,7 @@ class Recipe(_Frozen):
     batch: int = Field(default=4, gt=0)
     rate: float = Field(default=1e-3, gt=0)
     discriminator_rate: float = Field(default=1e-4, gt=0)
+    discriminator_loss: JudgeLoss = "mse"
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = Field(default=0.0, ge=0)
     warmup_steps: int = Field(default=0, ge=0)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_apgan.errors import UserError
 from napari_apgan.models.presets import get_preset
-from napari_apgan.models.recipe import Preset, Recipe
+from napari_apgan.models.recipe import Coding, Preset
 from napari_apgan.simulate.settings import SimulationSettings
 from napari_apgan.simulate.zoo_settings import ZooSettings
 
@@ -45,8 +45,14 @@ class RunSettings(BaseModel):
     stream_share : float
         Part of every batch that comes from them: 0.5 mixes simulated and labelled frames half and
         half, as Chen et al. 2023 do; at 1 the labelled frames only validate.
+    coding : {"elements", "rgb"}
+        What the network draws: one map per element, or, as Chen et al. 2023, one picture in which
+        at most three elements have colours. Either way it is read as one map per element.
     recipe : mapping
         Fields of :class:`~napari_apgan.models.recipe.Recipe` to change (advanced).
+    network, discriminator : mapping
+        Fields of the preset's :class:`~napari_apgan.models.recipe.NetworkSpec` to change, such as
+        ``{"options": {"blocks": 5}, "receptive_field_px": 39}`` (advanced).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,7 +70,10 @@ class RunSettings(BaseModel):
     preview: str = ""
     stream: SimulationSettings | ZooSettings | None = None
     stream_share: float = Field(default=0.5, gt=0, le=1)
+    coding: Coding = "elements"
     recipe: dict[str, Any] = Field(default_factory=dict)
+    network: dict[str, Any] = Field(default_factory=dict)
+    discriminator: dict[str, Any] = Field(default_factory=dict)
 
     def chosen_preset(self) -> Preset:
         """Return the preset with the user's budget and changes.
@@ -75,21 +84,30 @@ class RunSettings(BaseModel):
             When there is no such preset, or a change does not fit.
         """
         preset = get_preset(self.preset)
-        fields = preset.recipe.model_dump()
         budget = {"minutes": self.minutes, "epochs": self.epochs, "steps": self.steps}
+        fields = preset.model_dump()
         if any(value is not None for value in budget.values()):
-            fields.update(budget)
+            fields["recipe"].update(budget)
+        fields["network"]["coding"] = self.coding
+        changes = {"recipe": self.recipe, "network": self.network}
+        if self.discriminator:
+            if preset.discriminator is None:
+                raise UserError(
+                    f"The preset {self.preset!r} has no discriminator whose settings could change."
+                )
+            changes["discriminator"] = self.discriminator
         try:
-            recipe = Recipe.model_validate(_merge(fields, self.recipe))
+            preset = Preset.model_validate(_merge(fields, changes))
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
+            where = ".".join(str(part) for part in first["loc"]).removeprefix("recipe.")
             raise UserError(
                 f"The training setting {where!r} does not fit: {first['msg']}."
             ) from error
+        recipe = preset.recipe
         if recipe.minutes is recipe.epochs is recipe.steps is None:
             raise UserError("The training has no end: give it minutes, epochs or steps.")
-        return preset.model_copy(update={"recipe": recipe})
+        return preset
 
 
 def _merge(fields: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

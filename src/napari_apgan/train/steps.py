@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from napari_apgan.models.coding import paint, paint_mask
 from napari_apgan.models.losses import discriminator_loss, generator_loss
 from napari_apgan.models.networks import (
     AtomNetwork,
@@ -37,6 +38,7 @@ class Learner:
 
     def __init__(self, preset: Preset, n_elements: int, device: torch.device) -> None:
         self.recipe = preset.recipe
+        self.painted = preset.network.coding == "rgb"
         self.device = device
         self.network = _to(build_network(preset, n_elements), device)
         discriminator = build_discriminator(preset, n_elements)
@@ -114,7 +116,9 @@ class Learner:
         """
         batch = batch.to(self.device)
         self.network.train()
-        fake = self.network(batch.x)
+        fake = self.network.draw(batch.x)
+        if self.painted:
+            batch = Batch(batch.x, paint(batch.target), paint_mask(batch.mask))
         if not bool(torch.isfinite(fake).all()):
             raise NotFiniteError("the answer of the network")
         if self.discriminator is None or self.judge_optimiser is None:
@@ -143,7 +147,9 @@ class Learner:
         judge.train()
         judge.requires_grad_(True)
         against = discriminator_loss(
-            judge(batch.target * batch.mask), judge(fake.detach() * batch.mask)
+            judge(batch.target * batch.mask),
+            judge(fake.detach() * batch.mask),
+            self.recipe.discriminator_loss,
         )
         self._descend(optimiser, judge, against)
         judge.requires_grad_(False)
