@@ -9,13 +9,15 @@ import typer
 
 from napari_apgan.train import RunSettings
 
-from .common import AsJson, print_json
+from . import bench_precision
+from .common import AsJson, Device, Seed, listed, print_json, whole_numbers
 
 
 def register(app: typer.Typer) -> None:
     """Add the group of verbs."""
     bench = typer.Typer(help="Print the tables of docs/benchmarks.md.", no_args_is_help=True)
     app.add_typer(bench, name="bench")
+    bench_precision.register(bench)
 
     @bench.command()
     def real(
@@ -74,6 +76,42 @@ def register(app: typer.Typer) -> None:
             print_json(result.model_dump(mode="json"))
         else:
             typer.echo(result.table())
+
+    @bench.command()
+    def speed(
+        presets: Annotated[str, typer.Option(help="Such as fast,paper; by default all.")] = "",
+        sizes: Annotated[str, typer.Option(help="Sides of the images in px.")] = "256,1024,4096",
+        device: Device = "cpu",
+        threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+        repeats: Annotated[int, typer.Option(min=1, help="Processes of each measurement.")] = 3,
+        target: Annotated[
+            float, typer.Option(min=0.0, max=1.0, help="F1 that a training is to reach.")
+        ] = 0.99,
+        minutes: Annotated[
+            float, typer.Option(min=0.0, help="Given to each such training; 0 makes none.")
+        ] = 3.0,
+        train: Annotated[str, typer.Option(help="Presets that are trained so.")] = "fast",
+        seed: Seed = 0,
+        as_json: AsJson = False,
+    ) -> None:
+        """Measure training and prediction, time and memory, beside AtomAI where installed."""
+        from napari_apgan.bench.speed import measure
+
+        result = measure(
+            presets=listed(presets),
+            sizes=whole_numbers(sizes),
+            device=device,
+            threads=threads,
+            repeats=repeats,
+            target_f1=target,
+            minutes=minutes,
+            target_presets=listed(train),
+            seed=seed,
+        )
+        if as_json:
+            print_json(result.model_dump(mode="json"))
+        else:
+            typer.echo(result.report())
 
     @bench.command()
     def simulate(

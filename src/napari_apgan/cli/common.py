@@ -47,6 +47,19 @@ Seed = Annotated[int, typer.Option(min=0, help="Makes everything random reproduc
 _POLICIES: dict[str, Missing] = {"auto": "auto", "zero": "zero", "nan": "nan", "none": "none"}
 
 
+def listed(text: str) -> list[str]:
+    """Part an option such as ``fast,paper`` into its words."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Part an option such as ``256,1024`` into its numbers."""
+    words = listed(text)
+    if not all(word.isdecimal() for word in words):
+        raise UserError(f"{text!r} is no list of whole numbers such as 256,1024.")
+    return [int(word) for word in words]
+
+
 def missing_policy(text: str) -> Missing:
     """Turn the option ``--missing`` into a policy."""
     if text not in _POLICIES:
