@@ -97,7 +97,7 @@ def report(outcomes: Sequence[Outcome]) -> str:
         if results:
             parts.append(_case(results))
         parts += _missing([o for o in of_case if isinstance(o, Missing)])
-    parts.append(_machines([o for o in outcomes if isinstance(o, Result)]))
+    parts.append(machines(outcomes))
     return "\n\n".join(p for p in parts if p)
 
 
@@ -216,9 +216,9 @@ def _gain_cell(line: Line, values: Callable[[Columns], tuple[float | None, float
     if not means:
         return NOTHING
     scatter = [e for _, e in pairs if e is not None]
-    spread = float(np.std(means, ddof=1)) if len(means) > 1 else 0.0
-    error = max(spread, float(np.mean(scatter)) if scatter else 0.0)
-    return f"{np.mean(means):.3f} ± {error:.3f}"
+    errors = [float(np.mean(scatter))] if scatter else []
+    errors += [float(np.std(means, ddof=1))] if len(means) > 1 else []
+    return f"{np.mean(means):.3f}" + (f" ± {max(errors):.3f}" if errors else "")
 
 
 def _gains(lines: Sequence[Line]) -> str:
@@ -278,10 +278,10 @@ def _percent(text: str) -> str:
     return text if text == NOTHING else f"{text} %"
 
 
-def _machines(results: Sequence[Result]) -> str:
+def machines(outcomes: Sequence[Outcome]) -> str:
     """Say where, when and with which versions; several lines where tasks ran on several days."""
     lines: dict[str, None] = {}
-    for result in results:
+    for result in (o for o in outcomes if isinstance(o, Result)):
         threads = result.task.budget.threads
         words = f", {threads} thread{'s' * (threads != 1)}" if threads else ""
         lines[f"{result.about.machine}{words}."] = None

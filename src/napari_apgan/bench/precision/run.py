@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_apgan.atoms import positions
-from napari_apgan.bench.training import say, this_machine
+from napari_apgan.bench.training import Machine, say, this_machine
 from napari_apgan.errors import UserError
 from napari_apgan.simulate.pairs import SimulatedPair
 
@@ -214,9 +216,19 @@ def _ask(
         labels=tuple(answers),
         train_s=train_s,
         predict_s={k: tuple(t.attrs[SECONDS] for t in v[:n]) for k, v in answers.items()},
-        machine=this_machine(),
+        machine=_machine(),
     )
     return about, answers
+
+
+def _machine() -> Machine:
+    """Describe this machine, with the simulator and the programs of others that are installed."""
+    machine = this_machine()
+    found = dict(machine.versions)
+    for name in ("abtem", "atomai", "atomap"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return machine.model_copy(update={"versions": found})
 
 
 def count(
