@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter, maximum_filter
+from scipy.ndimage import gaussian_filter, gaussian_filter1d, maximum_filter
 from scipy.spatial import cKDTree
 
 from napari_apgan.atoms import empty_atoms, make_atoms
@@ -17,12 +17,17 @@ from napari_apgan.maps import disc_coverage
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Map = NDArray[np.float32]
 
 #: Width of the smoothing that precedes the search, as a fraction of the discs' radius: wide enough
 #: to bridge the ripples of a solid disc, narrow enough to part discs that overlap by half.
 SMOOTHING = 0.4
 #: Atoms read at once; bounds the memory of the fit.
-CHUNK = 4096
+CHUNK = 1024
+#: A disc whose centre moves less (px) has found its place.
+SETTLED_PX = 1e-3
+#: Neighbours that may take pixels of an atom's patch; a ring of six and those behind it.
+NEIGHBOURS = 18
 BORDER_FLAG = "cut by the border"
 
 
@@ -76,7 +81,7 @@ def find_atoms(
         radius = float(radius_px[name] if isinstance(radius_px, Mapping) else radius_px)
         if not radius > 0:
             raise UserError("The radius of the discs must be positive.")
-        xy, probability = read_channel(channel.astype(np.float64), radius, threshold)
+        xy, probability = read_channel(channel.astype(np.float32, copy=False), radius, threshold)
         found_xy.append(xy)
         found_p.append(probability)
         found_name += [name] * len(xy)
@@ -102,12 +107,12 @@ def find_atoms(
     )
 
 
-def read_channel(channel: Floats, radius_px: float, threshold: float) -> tuple[Floats, Floats]:
+def read_channel(channel: Map, radius_px: float, threshold: float) -> tuple[Floats, Floats]:
     """Read the discs of one map.
 
     Parameters
     ----------
-    channel : (Y, X) array
+    channel : (Y, X) float32 array
         Probabilities of one element.
     radius_px, threshold : float
         See :func:`find_atoms`.
@@ -119,15 +124,17 @@ def read_channel(channel: Floats, radius_px: float, threshold: float) -> tuple[F
     probability : (N,) array
         0..1.
     """
-    channel = np.where(np.isfinite(channel), channel, 0.0)
+    if not np.isfinite(channel).all():
+        channel = np.where(np.isfinite(channel), channel, np.float32(0))
     sigma = max(SMOOTHING * radius_px, 0.5)
-    smooth = _smooth(channel, sigma) / _disc_response(radius_px, sigma)
+    smooth = _smooth(channel, sigma)
+    smooth /= np.float32(_disc_response(radius_px, sigma))
     # An odd window of about one radius: two centres are never closer than that.
     window = 2 * max(1, round(0.5 * radius_px)) + 1
     peak = (smooth == maximum_filter(smooth, size=window, mode="nearest")) & (smooth > threshold)
     rows, cols = np.nonzero(peak)
     start = np.column_stack([cols, rows]).astype(np.float64)
-    height = smooth[rows, cols]
+    height = smooth[rows, cols].astype(np.float64)
     # Plateaus give several equal maxima; one of each cluster stays.
     keep = keep_most_probable(start, height, np.full(len(start), 0.75 * radius_px))
     start, height = start[keep], height[keep]
@@ -136,10 +143,12 @@ def read_channel(channel: Floats, radius_px: float, threshold: float) -> tuple[F
     return centre[order], np.clip(height[order], 0.0, 1.0)
 
 
-def _smooth(channel: Floats, sigma: float) -> Floats:
+def _smooth(channel: Map, sigma: float) -> Map:
     """Smooth with a Gaussian, taking nothing (not zeros) from outside the map."""
-    ones = gaussian_filter(np.ones_like(channel), sigma, mode="constant")
-    smooth: Floats = gaussian_filter(channel, sigma, mode="constant") / ones
+    smooth: Map = gaussian_filter(channel, sigma, mode="constant")
+    for axis, size in enumerate(channel.shape):
+        inside = gaussian_filter1d(np.ones(size, dtype=np.float32), sigma, mode="constant")
+        smooth /= np.expand_dims(inside, 1 - axis)
     return smooth
 
 
@@ -148,7 +157,7 @@ def _disc_response(radius_px: float, sigma: float) -> float:
     return 1.0 - math.exp(-0.5 * (radius_px / sigma) ** 2)
 
 
-def _parabola(image: Floats, xy: Floats) -> Floats:
+def _parabola(image: Map, xy: Floats) -> Floats:
     """Move whole-pixel maxima to the vertex of the parabola through their neighbours, per axis."""
     x, y = xy[:, 0].astype(int), xy[:, 1].astype(int)
     out = xy.copy()
@@ -165,7 +174,7 @@ def _parabola(image: Floats, xy: Floats) -> Floats:
     return out
 
 
-def fit_discs(channel: Floats, xy: Floats, radius_px: float, *, iterations: int = 6) -> Floats:
+def fit_discs(channel: Map, xy: Floats, radius_px: float, *, iterations: int = 6) -> Floats:
     """Fit a solid disc (centre and height) to the map around each start, by Gauss-Newton.
 
     Every pixel counts for the nearest start alone, so discs that overlap do not pull each other:
@@ -198,7 +207,7 @@ def fit_discs(channel: Floats, xy: Floats, radius_px: float, *, iterations: int 
 
 
 def _fit_chunk(
-    channel: Floats, xy: Floats, tree: cKDTree, radius: float, reach: int, iterations: int
+    channel: Map, xy: Floats, tree: cKDTree, radius: float, reach: int, iterations: int
 ) -> Floats:
     """Fit the discs of one chunk; `tree` holds every start of the map."""
     rows, cols = channel.shape
@@ -207,55 +216,75 @@ def _fit_chunk(
     px = base[:, 0, None] + offset[None, :]
     py = base[:, 1, None] + offset[None, :]
     inside = ((py >= 0) & (py < rows))[:, :, None] & ((px >= 0) & (px < cols))[:, None, :]
-    value = channel[np.clip(py, 0, rows - 1)[:, :, None], np.clip(px, 0, cols - 1)[:, None, :]]
-    weight = inside.astype(np.float64)
-    neighbours = np.asarray(tree.query(xy, k=2, distance_upper_bound=2 * reach + 2)[0])[:, 1]
-    crowded = np.isfinite(neighbours)
-    if crowded.any():
-        weight[crowded] *= _own_pixels(xy[crowded], px[crowded], py[crowded], tree)
+    at = np.clip(py, 0, rows - 1)[:, :, None], np.clip(px, 0, cols - 1)[:, None, :]
+    value = channel[at].astype(np.float64)
+    weight = inside & _own_pixels(xy, px, py, tree)
     centre = xy.copy()
+    moving = np.arange(len(xy))
     for _ in range(iterations):
-        dx = px - centre[:, :1]
-        dy = py - centre[:, 1:]
-        distance = np.sqrt(dy[:, :, None] ** 2 + dx[:, None, :] ** 2)
-        disc = disc_coverage(dx, dy, radius)
-        # A rim two pixels wide feels a shift from farther away than the drawn one of one pixel.
-        rim = (np.abs(distance - radius) < 1.0) * weight / np.maximum(distance, 1e-6)
-        gx, gy = rim * dx[:, None, :], rim * dy[:, :, None]
-        weighted = disc * weight
-        height = np.einsum("nij,nij->n", weighted, value) / np.maximum(
-            np.einsum("nij,nij->n", weighted, disc), 1e-9
-        )
-        height = np.maximum(height, 1e-3)
-        residual = value - height[:, None, None] * disc
-        moment = np.stack([(gx * residual).sum((1, 2)), (gy * residual).sum((1, 2))], axis=1)
-        xx, yy, xy_ = (gx * gx).sum((1, 2)), (gy * gy).sum((1, 2)), (gx * gy).sum((1, 2))
-        determinant = xx * yy - xy_**2
-        solvable = determinant > 1e-6 * np.maximum(xx + yy, 1e-9) ** 2
-        scale = np.where(solvable, 1.0 / (np.where(solvable, determinant, 1.0) * height), 0.0)
-        step = np.stack(
-            [
-                (yy * moment[:, 0] - xy_ * moment[:, 1]) * scale,
-                (xx * moment[:, 1] - xy_ * moment[:, 0]) * scale,
-            ],
-            axis=1,
-        )
-        centre += np.clip(step, -0.5, 0.5)
-        if np.abs(step).max() < 1e-3:
+        step = _step(value[moving], weight[moving], px[moving], py[moving], centre[moving], radius)
+        centre[moving] += np.clip(step, -0.5, 0.5)
+        moving = moving[np.abs(step).max(axis=1) >= SETTLED_PX]
+        if not len(moving):
             break
     return centre
 
 
-def _own_pixels(xy: Floats, px: NDArray[np.int_], py: NDArray[np.int_], tree: cKDTree) -> Floats:
-    """Return (N, K, K) weights: 1 where a pixel of a patch is nearest to its own centre."""
-    shape = (len(xy), py.shape[1], px.shape[1])
-    grid = np.empty((*shape, 2))
-    grid[..., 0] = px[:, None, :]
-    grid[..., 1] = py[:, :, None]
-    nearest = np.asarray(tree.query(grid.reshape(-1, 2))[0]).reshape(shape)
-    own = np.hypot(grid[..., 0] - xy[:, 0, None, None], grid[..., 1] - xy[:, 1, None, None])
-    weight: Floats = (own <= nearest + 1e-9).astype(np.float64)
-    return weight
+def _step(
+    value: Floats,
+    weight: Bools,
+    px: NDArray[np.int_],
+    py: NDArray[np.int_],
+    centre: Floats,
+    radius: float,
+) -> Floats:
+    """Return how far the (N, 2) centres must move, by one step of Gauss-Newton."""
+    dx = px - centre[:, :1]
+    dy = py - centre[:, 1:]
+    distance = np.sqrt(dy[:, :, None] ** 2 + dx[:, None, :] ** 2)
+    disc = disc_coverage(dx, dy, radius)
+    # A rim two pixels wide feels a shift from farther away than the drawn one of one pixel.
+    rim = (np.abs(distance - radius) < 1.0) * weight / np.maximum(distance, 1e-6)
+    gx, gy = rim * dx[:, None, :], rim * dy[:, :, None]
+    weighted = disc * weight
+    height = np.einsum("nij,nij->n", weighted, value) / np.maximum(
+        np.einsum("nij,nij->n", weighted, disc), 1e-9
+    )
+    height = np.maximum(height, 1e-3)
+    residual = value - height[:, None, None] * disc
+    moment_x, moment_y = (np.einsum("nij,nij->n", g, residual) for g in (gx, gy))
+    xx, yy, xy = (np.einsum("nij,nij->n", a, b) for a, b in ((gx, gx), (gy, gy), (gx, gy)))
+    determinant = xx * yy - xy**2
+    solvable = determinant > 1e-6 * np.maximum(xx + yy, 1e-9) ** 2
+    scale = np.where(solvable, 1.0 / (np.where(solvable, determinant, 1.0) * height), 0.0)
+    step: Floats = np.stack(
+        [(yy * moment_x - xy * moment_y) * scale, (xx * moment_y - xy * moment_x) * scale], axis=1
+    )
+    return step
+
+
+def _own_pixels(xy: Floats, px: NDArray[np.int_], py: NDArray[np.int_], tree: cKDTree) -> Bools:
+    """Return (N, L, K): whether a pixel of a patch is nearest to its own centre.
+
+    It is when it lies on the near side of the line halfway to each neighbour.
+    """
+    own = np.ones((len(xy), py.shape[1], px.shape[1]), dtype=bool)
+    if tree.n < 2:
+        return own
+    # A neighbour beyond twice the patch's corner takes none of its pixels.
+    reach = math.sqrt(2) * (px.shape[1] + 1)
+    nearest = tree.query(xy, k=min(NEIGHBOURS + 1, tree.n), distance_upper_bound=reach)
+    apart, which = (np.asarray(found) for found in nearest)
+    for k in range(1, apart.shape[1]):
+        near = np.flatnonzero(np.isfinite(apart[:, k]))
+        if not len(near):
+            break
+        to = tree.data[which[near, k]] - xy[near]
+        along_x = (px[near] - xy[near, :1]) * to[:, :1]
+        along_y = (py[near] - xy[near, 1:]) * to[:, 1:]
+        half = 0.5 * (to**2).sum(axis=1) + 1e-9
+        own[near] &= along_x[:, None, :] + along_y[:, :, None] <= half[:, None, None]
+    return own
 
 
 def keep_most_probable(xy: ArrayLike, probability: ArrayLike, radius: ArrayLike) -> Bools:
