@@ -1,0 +1,105 @@
+"""What one atom looks like: peaks with their tails or fringes, one profile for a whole frame.
+
+The profile is a sum of radial splines (times ``cos mφ``, ``sin mφ`` where a lens is astigmatic or
+has coma); the elements of a frame share it, each blurred by a Gaussian of its own: in HAADF one
+probe with all its tails on columns of different width, in HRTEM one transfer function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import BSpline
+
+Floats = NDArray[np.float64]
+
+#: Distance of the splines in widths of the peak.
+SPLINE_STEP = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A basis of radial splines, and of what turns with the angle.
+
+    Parameters
+    ----------
+    step_px : float
+        Distance of the splines' knots.
+    reach_px : int
+        Nothing lies beyond it.
+    harmonics : tuple of int
+        The m of ``cos mφ`` and ``sin mφ`` besides the round part.
+    """
+
+    step_px: float
+    reach_px: int
+    harmonics: tuple[int, ...] = ()
+
+    @property
+    def n_round(self) -> int:
+        """Number of round splines."""
+        return max(int(self.reach_px / self.step_px) - 1, 3)
+
+    @property
+    def orders(self) -> NDArray[np.intp]:
+        """Harmonic of each function of the basis (0: round)."""
+        turning = [np.full(2 * (self.n_round - 2), m) for m in self.harmonics]
+        return np.concatenate([np.zeros(self.n_round, dtype=np.intp), *turning])
+
+    @property
+    def centers_px(self) -> Floats:
+        """Distance from the atom at which each function of the basis is largest."""
+        n = np.arange(self.n_round)
+        turning = [np.tile(n[2:], 2) for _ in self.harmonics]
+        return np.concatenate([n, *turning]) * self.step_px
+
+    def functions(self) -> Floats:
+        """Return the basis on whole pixels, (functions, 2 reach + 1, 2 reach + 1)."""
+        line = np.arange(-self.reach_px, self.reach_px + 1)
+        x, y = line[None, :], line[:, None]
+        r, angle = np.hypot(x, y) / self.step_px, np.arctan2(y, x)
+        spline = BSpline.basis_element(np.arange(-2, 3), extrapolate=False)
+        rings = np.stack([_ring(spline, r, n) for n in range(self.n_round)])
+        parts = [rings]
+        for m in self.harmonics:
+            parts += [rings[2:] * np.cos(m * angle), rings[2:] * np.sin(m * angle)]
+        return np.concatenate(parts)
+
+    def with_harmonics(self, *harmonics: int) -> Profile:
+        """Return the basis with other harmonics."""
+        return replace(self, harmonics=tuple(harmonics))
+
+
+def _ring(spline: BSpline, r: Floats, n: int) -> Floats:
+    """Return spline number n, made even in r."""
+    total = np.nan_to_num(spline(r - n)) + (np.nan_to_num(spline(r + n)) if n else 0.0)
+    return np.asarray(total, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The images of single atoms of a frame.
+
+    Parameters
+    ----------
+    profile : Profile
+    weights : (functions,) array
+        Of the basis; the profile is 1 in its middle.
+    blur_px2 : mapping
+        Variance by which the profile of each element is blurred (or, if negative, sharpened).
+    width_px : float
+        Width of the Gaussian that fits the middle of the profile best.
+    """
+
+    profile: Profile
+    weights: Floats
+    blur_px2: Mapping[str, float] = field(default_factory=dict)
+    width_px: float = 1.0
+
+    def stamp(self) -> Floats:
+        """Return the profile on whole pixels, without the blur of an element."""
+        whole: Floats = np.tensordot(self.weights, self.profile.functions(), axes=1)
+        return whole

@@ -1,0 +1,335 @@
+"""The course of a joint fit: which atoms take part, what is learned when, and how sure it all is.
+
+A kernel that is learned along with the positions comes out too sharp: with errors of variance σ² per
+axis in the positions, the sharp kernel ``K̂(k) exp(k² σ² / 2)`` on scattered atoms looks like the
+right one on the right places, and displacements shrink by as much. So the learned kernel is blurred
+by the σ² that the errors say, and the positions are fitted once more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
+from scipy.spatial import cKDTree
+
+from .beyond import continue_lattice
+from .fisher import Correlations, local_covariances
+from .joint import Known, Scene, State, Step, middle
+from .kernels import Kernel, Profile
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.intp]
+Image = NDArray[np.float32]
+
+#: Rounds with the atoms held, with everything open, and with the kernel held.
+HELD_ROUNDS = 3
+LEARNING_ROUNDS = 5
+FINAL_ROUNDS = 3
+#: Levenberg's damping while the steps are long.
+DAMPING = 1e-3
+#: Largest step in one round, in widths.
+LONGEST_STEP = 0.3
+#: Part of the usual amplitude that something unlisted needs to count as an atom, its significance,
+#: and the part of the kernel that the frame must show.
+MISSED_AMPLITUDE = 0.5
+MISSED_SIGMAS = 5.0
+MISSED_SEEN = 0.3
+#: Below this part of the amplitude around it an atom is not there.
+ABSENT = 0.3
+#: Like atoms from whose amplitudes the usual one is taken, and its least spread.
+NEIGHBOURS = 9
+LEAST_SPREAD = 0.03
+#: Uncertainty of a continued lattice in nearest distances, and of the amplitude there.
+OUTSIDE_PLACE = 0.08
+OUTSIDE_AMPLITUDE = 0.2
+#: Pixels' variance is never taken below this part of the mean one.
+LEAST_VARIANCE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Atoms:
+    """Which atoms there are besides what is fitted: (N,) arrays.
+
+    `free`: in the frame, with nothing known of the place; the others continue the lattice. `absent`:
+    listed, but nothing shows there. `anchor` (N, 2): where those that are not free stand.
+    """
+
+    free: Bools
+    absent: Bools
+    anchor: Floats
+
+    def with_more(self, xy: Floats) -> Atoms:
+        """Add free atoms."""
+        n = len(xy)
+        return Atoms(
+            np.concatenate([self.free, np.ones(n, bool)]),
+            np.concatenate([self.absent, np.zeros(n, bool)]),
+            np.concatenate([self.anchor, xy]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """A joint fit; its first atoms are those that were listed, in their order.
+
+    `covariance` is (N, 3, 3) of amplitude, x, y, without what correlates the noise; `own` (N, 2)
+    the variances of x and y of an atom without neighbours, `alone` the same with all its pixels.
+    """
+
+    scene: Scene
+    state: State
+    atoms: Atoms
+    usual: Floats
+    variance: Image
+    residual: Image
+    covariance: Floats
+    alone: Floats
+    own: Floats
+    correlations: Correlations
+
+
+def fit_together(
+    image: Image,
+    valid: Bools,
+    xy: Floats,
+    element: Ints,
+    amplitude: Floats,
+    *,
+    width: float,
+    spacing: float,
+    kernel: Kernel | None = None,
+    held: bool = False,
+) -> Together:
+    """Fit all atoms of a frame together.
+
+    Parameters
+    ----------
+    image, valid : (Y, X) arrays
+        The image with a background near 0 and typical peaks of height near 1 (or -1).
+    xy, element : (N, 2), (N,) arrays
+        Where the atoms are about, and which element each is.
+    amplitude : (elements,) array
+        About how high the peaks of each element are.
+    width, spacing : float
+        Usual width of a peak and distance of nearest atoms, px.
+    kernel : Kernel, optional
+        Taken as it is; learned from the frame when left out.
+    held : bool
+        Whether the positions are right already, and only the rest is to be found.
+    """
+    scene, state, atoms = _begin(image, valid, xy, element, amplitude, width, spacing, kernel)
+    learn = kernel is None
+    weight = scene.weight / max(float(scene.image[valid].var()), 1e-12)
+    rounds = HELD_ROUNDS + (0 if held else LEARNING_ROUNDS)
+    for number in range(rounds):
+        fixed = number < HELD_ROUNDS
+        step = Step(scene, state, weight, _known(state, atoms, spacing, fixed), learn)
+        residual = (scene.image - step.model) * scene.weight
+        state = step.moved(step.solve(DAMPING), LONGEST_STEP * width)
+        if number:
+            state = replace(state, background=state.background + scene.smooth(residual))
+            weight = scene.weight / _variance(scene, step.model, residual, atoms)
+        if learn and fixed:
+            state = _narrowest_first(state)
+        if number >= HELD_ROUNDS - 1 and not held:
+            atoms = replace(atoms, absent=_absent(state, atoms))
+        if number == HELD_ROUNDS and not held:
+            state, atoms = _with_missed(scene, step, state, atoms, residual, weight, spacing)
+    for number in range(0 if held else FINAL_ROUNDS):
+        if number == 0 and learn:
+            covariance = _errors(scene, state, atoms, weight, spacing)[0]
+            state = _blurred(state, atoms, covariance)
+        step = Step(scene, state, weight, _known(state, atoms, spacing, False), False)
+        residual = (scene.image - step.model) * scene.weight
+        state = step.moved(step.solve(0.0), LONGEST_STEP * width)
+        state = replace(state, background=state.background + scene.smooth(residual))
+        weight = scene.weight / _variance(scene, step.model, residual, atoms)
+    step = Step(scene, state, weight, _known(state, atoms, spacing, False), False)
+    residual = (scene.image - step.model) * scene.weight
+    variance = _variance(scene, step.model, residual, atoms)
+    covariance, alone, own, correlations = _errors(
+        scene, state, atoms, scene.weight / variance, spacing
+    )
+    usual = _usual(state, atoms)[0]
+    return Together(
+        scene, state, atoms, usual, variance, residual, covariance, alone, own, correlations
+    )
+
+
+def _begin(
+    image: Image,
+    valid: Bools,
+    xy: Floats,
+    element: Ints,
+    amplitude: Floats,
+    width: float,
+    spacing: float,
+    kernel: Kernel | None,
+) -> tuple[Scene, State, Atoms]:
+    """Set up the scene with the atoms around it."""
+    if kernel is None:
+        reach = int(np.clip(round(4.5 * spacing), max(12, 5 * width), 40))
+        profile = Profile(max(0.6 * width, 0.8), reach)
+        gauss = np.exp(-(profile.centers_px**2) / (2 * width**2))
+        weights, blur = gauss / middle(gauss), np.zeros(len(amplitude))
+    else:
+        profile, weights = kernel.profile, kernel.weights
+        blur = np.array(list(kernel.blur_px2.values()))
+    scene = Scene(image, valid, profile, width, max(2.0 * spacing, 4.0 * width))
+    outside, kind = continue_lattice(xy, element, scene.image.shape, profile.reach_px, spacing)
+    element = np.concatenate([element, kind])
+    xy = np.concatenate([xy, outside])
+    free = np.arange(len(xy)) < len(xy) - len(outside)
+    state = State(
+        xy,
+        amplitude[element],
+        element,
+        weights,
+        blur,
+        np.zeros(len(scene.trends)),
+        np.zeros(scene.image.shape, dtype=np.float32),
+    )
+    return scene, state, Atoms(free, np.zeros(len(xy), bool), xy.copy())
+
+
+def _narrowest_first(state: State) -> State:
+    """Let the profile be that of the narrowest element, which no blur can make from wider ones."""
+    return replace(state, blur=state.blur - state.blur.min())
+
+
+def _usual(state: State, atoms: Atoms) -> tuple[Floats, Floats]:
+    """Return the amplitude of like atoms around each atom, and how much it differs among them."""
+    usual, spread = np.empty(len(state.xy)), np.empty(len(state.xy))
+    for e in range(len(state.blur)):
+        own = state.element == e
+        good = np.flatnonzero(own & atoms.free & ~atoms.absent)
+        if not len(good):
+            good = np.flatnonzero(own)
+        if not len(good):
+            continue
+        count = min(NEIGHBOURS, len(good))
+        near = cKDTree(state.xy[good]).query(state.xy[own], k=list(range(1, count + 1)))[1]
+        usual[own] = np.median(state.amplitude[good][near], axis=1)
+        around = usual[good] if good.size else usual[own]
+        scatter = 1.4826 * float(np.median(np.abs(state.amplitude[good] - around)))
+        spread[own] = np.maximum(scatter, LEAST_SPREAD * np.abs(usual[own]))
+    return usual, spread
+
+
+def _known(state: State, atoms: Atoms, spacing: float, fixed: bool) -> Known:
+    """Return what holds the atoms: like amplitudes around them, and the lattice outside."""
+    usual, spread = _usual(state, atoms)
+    size = np.abs(usual) + 1e-6
+    if fixed:
+        spread = 0.5 * size
+    odd = atoms.free & (atoms.absent | (np.abs(state.amplitude - usual) > 4 * spread))
+    spread = np.where(atoms.free, spread, np.maximum(spread, OUTSIDE_AMPLITUDE * size))
+    spread = np.where(odd, 10 * size, spread)
+    hold = np.where(atoms.free, 0.0, 1.0 / (OUTSIDE_PLACE * spacing) ** 2)
+    hold = np.where(atoms.absent, 100.0, hold)
+    if fixed:
+        hold = np.full(len(hold), 1e8)
+    return Known(atoms.anchor, hold, usual, 1.0 / spread**2)
+
+
+def _absent(state: State, atoms: Atoms) -> Bools:
+    """Say which listed atoms do not show."""
+    usual = _usual(state, atoms)[0]
+    return atoms.free & (state.amplitude * np.sign(usual) < ABSENT * np.abs(usual))
+
+
+def _variance(scene: Scene, model: Image, residual: Image, atoms: Atoms) -> Image:
+    """Return the variance of the noise of each pixel, ``a + b model``, from the residuals."""
+    valid = scene.valid
+    n = int(valid.sum())
+    open_ = 3 * int((atoms.free & ~atoms.absent).sum())
+    squared = residual[valid].astype(np.float64) ** 2 * (n / max(n - open_, 0.1 * n))
+    level = model[valid].astype(np.float64)
+    mean = float(squared.mean()) + 1e-30
+    around = level - level.mean()
+    slope = float((around * (squared - mean)).sum() / max(float((around**2).sum()), 1e-30))
+    variance = mean + slope * (model - level.mean())
+    return np.maximum(variance, LEAST_VARIANCE * mean).astype(np.float32)
+
+
+def _errors(
+    scene: Scene, state: State, atoms: Atoms, weight: Image, spacing: float
+) -> tuple[Floats, Floats, Floats, Correlations]:
+    """Return covariances of all atoms, variances of lone ones, and the kernels' correlations."""
+    known = _known(state, atoms, spacing, False)
+    step = Step(scene, state, weight, known, False)
+    stamps = scene.stamps(state)
+    correlations = Correlations.of(stamps)
+    prior = np.stack([known.amplitude_precision, known.xy_precision, known.xy_precision], axis=1)
+    blocks = step.blocks()
+    covariance = local_covariances(
+        state.xy,
+        state.amplitude,
+        state.element,
+        blocks,
+        prior,
+        correlations,
+        reach=3.3 * spacing,
+    )
+    kinds = np.arange(len(stamps))
+    ideal = correlations.at(np.zeros((len(kinds), 2)), kinds, kinds)[state.element]
+    power = float(weight[scene.valid].mean()) * np.maximum(state.amplitude**2, 1e-12)
+    alone = 1.0 / (power[:, None] * np.einsum("nii->ni", ideal)[:, 1:])
+    own = blocks + prior[:, :, None] * np.eye(3)
+    own[:, range(3), range(3)] *= 1 + 1e-9
+    own[:, range(3), range(3)] += 1e-9
+    own = np.linalg.inv(own)[:, [1, 2], [1, 2]]
+    return covariance, alone, own, correlations
+
+
+def _blurred(state: State, atoms: Atoms, covariance: Floats) -> State:
+    """Take the errors of the positions out of the learned kernel."""
+    blur = state.blur.copy()
+    for e in range(len(blur)):
+        own = (state.element == e) & atoms.free & ~atoms.absent
+        if own.any():
+            blur[e] += float(np.median(covariance[own][:, [1, 2], [1, 2]]))
+    return replace(state, blur=blur)
+
+
+def _with_missed(
+    scene: Scene,
+    step: Step,
+    state: State,
+    atoms: Atoms,
+    residual: Image,
+    weight: Image,
+    spacing: float,
+) -> tuple[State, Atoms]:
+    """Add atoms that nobody listed but the residual shows, inside the frame or just outside."""
+    canvas = scene.canvas
+    usual = np.array(
+        [np.median(state.amplitude[state.element == e]) for e in range(len(state.blur))]
+    )
+    e = int(np.argmin(np.abs(usual)))
+    hat = np.conj(step.hats[e] / scene.prefilter)
+    stamp = canvas.back(np.conj(hat))
+    seen = canvas.back(canvas.hat(canvas.around(residual * weight)) * hat)
+    power = canvas.back(canvas.hat(canvas.around(weight)) * np.conj(canvas.hat(stamp**2)))
+    least = MISSED_SEEN * float(np.median(weight[scene.valid])) * float((stamp**2).sum())
+    power = np.maximum(power, least)
+    height = np.sign(usual[e]) * seen / power
+    peak = height == maximum_filter(height, size=max(int(0.8 * spacing) | 1, 3))
+    peak &= (height > MISSED_AMPLITUDE * abs(usual[e])) & (height * np.sqrt(power) > MISSED_SIGMAS)
+    xy = np.argwhere(peak)[:, ::-1] - float(canvas.reach)
+    edge = np.array(canvas.shape[::-1]) + canvas.reach
+    xy = xy[((xy > -canvas.reach) & (xy < edge)).all(axis=1)]
+    if len(xy):
+        xy = xy[cKDTree(state.xy).query(xy)[0] > 0.5 * spacing]
+    n = len(xy)
+    state = replace(
+        state,
+        xy=np.concatenate([state.xy, xy]),
+        amplitude=np.concatenate([state.amplitude, np.full(n, usual[e])]),
+        element=np.concatenate([state.element, np.full(n, e)]),
+    )
+    return state, atoms.with_more(xy)
