@@ -9,7 +9,7 @@ import typer
 
 from napari_apgan.train import RunSettings
 
-from . import bench_precision
+from . import bench_paper, bench_precision
 from .common import AsJson, Device, Seed, listed, print_json, whole_numbers
 
 
@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     """Add the group of verbs."""
     bench = typer.Typer(help="Print the tables of docs/benchmarks.md.", no_args_is_help=True)
     app.add_typer(bench, name="bench")
+    bench_paper.register(bench)
     bench_precision.register(bench)
 
     @bench.command()
@@ -108,6 +109,26 @@ def register(app: typer.Typer) -> None:
             target_presets=listed(train),
             seed=seed,
         )
+        if as_json:
+            print_json(result.model_dump(mode="json"))
+        else:
+            typer.echo(result.report())
+
+    @bench.command()
+    def detect(
+        data: Annotated[
+            Path | None, typer.Option(help="Folder of the real images; simulated ones without.")
+        ] = None,
+        model: Annotated[
+            str, typer.Option(help="bundled, or another model of contrasts.")
+        ] = "bundled",
+        frames: Annotated[int, typer.Option(min=1, help="Simulated frames.")] = 96,
+        as_json: AsJson = False,
+    ) -> None:
+        """Detect atoms without any label, on real images and on simulated frames."""
+        from napari_apgan.bench.detecting import bench_detect
+
+        result = bench_detect(data, model=model, frames=frames)
         if as_json:
             print_json(result.model_dump(mode="json"))
         else:

@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def predict(
-        model: Annotated[str, typer.Argument(help="Model file or run folder.")],
+        model: Annotated[str, typer.Argument(help="Model file, run folder, or bundled.")],
         inputs: Annotated[list[Path], typer.Argument(metavar="INPUT…", help="Images and series.")],
         output: Output,
         maps: Annotated[bool, typer.Option(help="Write the probability maps too.")] = False,
@@ -51,6 +51,9 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option(help="Average over the eight symmetries: slower, a little better.")
         ] = False,
         device: Device = "auto",
+        polarity: Annotated[
+            str, typer.Option(help="bright or dark: how the atoms look, for the bundled model.")
+        ] = "bright",
         shard: Annotated[
             str | None,
             typer.Option(metavar="I/N", help="Do only the I-th of N parts of the inputs."),
@@ -63,6 +66,8 @@ def register(app: typer.Typer) -> None:
         from napari_apgan.predict.batch import predict_files
 
         part = parse_shard(shard)
+        if polarity not in ("bright", "dark"):
+            raise UserError(f"--polarity takes bright or dark, not {polarity!r}.")
         with progress_bar("predicting") as progress:
             written = predict_files(
                 model,
@@ -72,6 +77,7 @@ def register(app: typer.Typer) -> None:
                 tta=tta,
                 device=device,
                 shard=part,
+                polarity="dark" if polarity == "dark" else "bright",
                 calibration=given_calibration(pixel_size),
                 missing=missing_policy(missing),
                 progress=progress,

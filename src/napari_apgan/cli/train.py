@@ -45,6 +45,8 @@ RECIPE_OF_EVERYTHING = {
     "validate_every": 1000,
     "patience": 0,
     "ema": 0.998,
+    # Where a frame shows nothing but noise, the answer is to stay below the threshold.
+    "weights": {"peak_weight": 0.5},
     "augmentation": {"noise": 0.2, "background": 0.1, "gradient": 0.1, "dropout_chance": 0.05},
 }
 
@@ -167,7 +169,7 @@ def register(app: typer.Typer) -> None:
         simulate: Annotated[
             str | None,
             typer.Option(
-                help="Train also on frames simulated anew: an example, settings.json, or everything."
+                help="Train also on fresh simulated frames: an example, settings.json, everything."
             ),
         ] = None,
         simulated_share: Annotated[

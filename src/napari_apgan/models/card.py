@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
 
+from .bundled import BUNDLED, bundled_path
 from .recipe import NetworkSpec
 
 #: Key of the card in the header of the `.safetensors` file.
@@ -125,6 +126,11 @@ class ModelCard(BaseModel):
         """Names in the order of the output channels."""
         return [e.name for e in self.elements]
 
+    @property
+    def by_contrast(self) -> bool:
+        """Whether it knows atoms by their contrast alone, as the bundled model does."""
+        return all(e.name == e.polarity for e in self.elements)
+
 
 def contrast_of(elements: tuple[Element, ...]) -> Literal["bright", "dark", "mixed"]:
     """Say whether all of these are bright, all dark, or some of each."""
@@ -186,10 +192,8 @@ def resolve_model(model: Path | str) -> Path:
     UserError
         When there is none.
     """
-    if str(model) == "bundled":
-        raise UserError(
-            "This version comes without bundled weights: train from scratch or give a model file."
-        )
+    if str(model) == BUNDLED:
+        return bundled_path()
     path = Path(model)
     if path.is_dir():
         path = path / BEST

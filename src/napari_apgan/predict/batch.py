@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from filelock import FileLock
 
 from napari_apgan.atoms import concat
+from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, Missing, Progress, Source
 from napari_apgan.io import READABLE, open_source, read_atoms, write_atoms
@@ -41,6 +42,7 @@ def predict_files(
     missing: Missing = "auto",
     refine: bool = True,
     threshold: float | None = None,
+    polarity: Polarity = "bright",
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
     on_prediction: Callable[[Source, int, Prediction], None] | None = None,
@@ -53,7 +55,7 @@ def predict_files(
     Parameters
     ----------
     model_path : path or str
-        A model file or a run folder.
+        A model file, a run folder, or ``bundled``.
     inputs : sequence of path
         Images, series, and folders of them.
     out_dir : path
@@ -68,6 +70,8 @@ def predict_files(
     missing : Missing
     threshold : float, optional
         The model's own by default.
+    polarity : {"bright", "dark"}
+        How the atoms look, for a model that knows them by their contrast alone.
     progress : callable, optional
         Called after each tile with frames done, frames in all, and the name.
     cancelled : callable, optional
@@ -92,7 +96,7 @@ def predict_files(
     files = _expand(inputs)
     model = load_model(model_path, device=str(choose_device(device)))
     options = _Options(
-        Path(out_dir), maps, tta, device, refine, threshold, cancelled, on_prediction
+        Path(out_dir), maps, tta, device, refine, threshold, polarity, cancelled, on_prediction
     )
     written: list[Path] = []
     for position, (name, path) in enumerate(files.items()):
@@ -118,6 +122,7 @@ class _Options:
         device: str,
         refine: bool,
         threshold: float | None,
+        polarity: Polarity,
         cancelled: IsCancelled | None,
         on_prediction: Callable[[Source, int, Prediction], None] | None,
     ) -> None:
@@ -125,23 +130,27 @@ class _Options:
         self.maps = maps
         self._tta, self._device, self._refine = tta, device, refine
         self._threshold, self._cancelled = threshold, cancelled
+        self._polarity: Polarity = polarity
         self._on_prediction = on_prediction
 
     def predict(
         self, model: Model, source: Source, index: int, progress: _FilesProgress
     ) -> Prediction:
+        from .detect import detected_frame
         from .inference import predict_frame
 
-        prediction = predict_frame(
-            model,
-            source.frame(index),
-            threshold=self._threshold,
-            refine=self._refine,
-            device=self._device,
-            tta=self._tta,
-            progress=progress.frame(index, source.n_frames),
-            cancelled=self._cancelled,
-        )
+        how: dict[str, Any] = {
+            "threshold": self._threshold,
+            "refine": self._refine,
+            "device": self._device,
+            "tta": self._tta,
+            "progress": progress.frame(index, source.n_frames),
+            "cancelled": self._cancelled,
+        }
+        if model.card.by_contrast:
+            prediction = detected_frame(model, source.frame(index), polarity=self._polarity, **how)
+        else:
+            prediction = predict_frame(model, source.frame(index), **how)
         if self._on_prediction is not None:
             self._on_prediction(source, index, prediction)
         return prediction

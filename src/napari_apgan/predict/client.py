@@ -17,6 +17,7 @@ from napari_apgan.errors import UserError
 
 from .protocol import (
     CancelRequest,
+    Detected,
     Done,
     Failed,
     LineDecoder,
@@ -150,7 +151,7 @@ class Helper:
             if getattr(reply, "id", None) != request.id:
                 continue
             yield reply
-            if isinstance(reply, Done | Warmed | Failed | WasCancelled):
+            if isinstance(reply, Done | Detected | Warmed | Failed | WasCancelled):
                 return
 
     def cancel(self, id: str) -> None:

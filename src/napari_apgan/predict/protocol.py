@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from napari_apgan import serving
+from napari_apgan.elements import Polarity
 from napari_apgan.io.reference import SourceRef as SourceRef
 from napari_apgan.serving import MAX_LINE_BYTES as MAX_LINE_BYTES
 from napari_apgan.serving import CancelRequest as CancelRequest
@@ -63,6 +64,43 @@ class PredictRequest(Message):
     device: str = "auto"
 
 
+class DetectRequest(Message):
+    """Find the atoms of one frame that nobody has labelled.
+
+    Parameters
+    ----------
+    id : str
+        Named in every reply that belongs to this request.
+    model : str
+        ``bundled``, or another model that knows bright from dark atoms.
+    source : SourceRef
+    frame : int
+    polarity : {"bright", "dark"}
+    box : (x0, y0, x1, y1), optional
+        In px; only this part of the frame.
+    out_dir : str
+        Folder for the atom table, named by frame: ``00007.atoms.csv``.
+    element : str
+        Name that the atoms get.
+    threshold : float, optional
+        Probability above which a disc is an atom; the model's own by default.
+    device : str
+        `auto`, `cpu`, `cuda` or `mps`.
+    """
+
+    op: Literal["detect"] = "detect"
+    id: str
+    model: str = "bundled"
+    source: SourceRef
+    frame: int = 0
+    polarity: Polarity = "bright"
+    box: tuple[float, float, float, float] | None = None
+    out_dir: str
+    element: str = "unknown"
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    device: str = "auto"
+
+
 class WarmRequest(Message):
     """Load a model, so that the first prediction does not wait for it."""
 
@@ -73,7 +111,8 @@ class WarmRequest(Message):
 
 
 Request = Annotated[
-    PredictRequest | WarmRequest | CancelRequest | QuitRequest, Field(discriminator="op")
+    PredictRequest | DetectRequest | WarmRequest | CancelRequest | QuitRequest,
+    Field(discriminator="op"),
 ]
 
 
@@ -128,6 +167,39 @@ class Done(Message):
     seconds: float
 
 
+class Detected(Message):
+    """The atoms of a frame were looked for and their table is written; ends a `detect`.
+
+    Parameters
+    ----------
+    id : str
+    frame : int
+    atoms : str
+        Path of the atom table (CSV), most probable first.
+    n_atoms : int
+    spacing_px : float, optional
+        Median distance of nearest neighbours; None where too few atoms were found.
+    radius_px : float
+        Of the discs that the network drew.
+    sentence : str
+        What was found, for the user.
+    notes : tuple of str
+        Sentences for the user.
+    seconds : float
+    """
+
+    event: Literal["detected"] = "detected"
+    id: str
+    frame: int
+    atoms: str
+    n_atoms: int
+    spacing_px: float | None
+    radius_px: float
+    sentence: str
+    notes: tuple[str, ...]
+    seconds: float
+
+
 class Warmed(Message):
     """A model is loaded."""
 
@@ -138,7 +210,7 @@ class Warmed(Message):
 
 
 Reply = Annotated[
-    Ready | Progress | Result | Done | Warmed | Failed | WasCancelled,
+    Ready | Progress | Result | Done | Detected | Warmed | Failed | WasCancelled,
     Field(discriminator="event"),
 ]
 

@@ -16,15 +16,19 @@ import torch
 
 from napari_apgan import __version__
 from napari_apgan.errors import UserError
+from napari_apgan.io import write_atoms
 from napari_apgan.io.reference import open_reference
 from napari_apgan.models.card import resolve_model
 from napari_apgan.models.modelfile import Model, load_model
 from napari_apgan.names import frame_name
 from napari_apgan.serving import PROGRESS_INTERVAL, LineServer
 
-from .files import write_prediction
+from .detect import detect_with, detected_frame
+from .files import ATOMS_SUFFIX, write_prediction
 from .inference import choose_device, predict_frame
 from .protocol import (
+    Detected,
+    DetectRequest,
     Done,
     PredictRequest,
     Progress,
@@ -88,10 +92,12 @@ class Server(LineServer):
         """Read a request."""
         return decode_request(line)
 
-    def work(self, request: PredictRequest | WarmRequest) -> None:
+    def work(self, request: PredictRequest | DetectRequest | WarmRequest) -> None:
         """Do one request."""
         if isinstance(request, WarmRequest):
             self._warm(request)
+        elif isinstance(request, DetectRequest):
+            self._detect(request)
         else:
             self._predict(request)
 
@@ -108,6 +114,39 @@ class Server(LineServer):
         elements = tuple(e.name for e in model.card.elements)
         self.send(Warmed(id=request.id, model=str(path), elements=elements))
 
+    def _detect(self, request: DetectRequest) -> None:
+        began = time.perf_counter()
+        self.check(request.id)
+        path = resolve_model(request.model)
+        model = self._models.get(path, str(choose_device(request.device)))
+        frame = open_reference(request.source).frame(request.frame)
+        found = detect_with(
+            model,
+            frame,
+            polarity=request.polarity,
+            box=request.box,
+            threshold=request.threshold,
+            element=request.element,
+            device=request.device,
+            progress=self._progress(request.id, 0, 1),
+            cancelled=lambda: self.is_cancelled(request.id),
+        )
+        table = Path(request.out_dir) / f"{frame_name(request.frame)}{ATOMS_SUFFIX}"
+        write_atoms(found.atoms, table, comments=[found.sentence])
+        self.send(
+            Detected(
+                id=request.id,
+                frame=request.frame,
+                atoms=str(table),
+                n_atoms=len(found.atoms),
+                spacing_px=found.spacing_px,
+                radius_px=found.radius_px,
+                sentence=found.sentence,
+                notes=found.notes,
+                seconds=time.perf_counter() - began,
+            )
+        )
+
     def _predict(self, request: PredictRequest) -> None:
         began = time.perf_counter()
         self.check(request.id)
@@ -118,7 +157,9 @@ class Server(LineServer):
         for position, index in enumerate(frames):
             self.check(request.id)
             frame_began = time.perf_counter()
-            prediction = predict_frame(
+            # A model that knows atoms by their contrast alone finds out spacing and scale itself.
+            predict = detected_frame if model.card.by_contrast else predict_frame
+            prediction = predict(
                 model,
                 source.frame(index),
                 threshold=request.threshold,

@@ -27,7 +27,8 @@ from .pairs import HELD_OUT_FROM
 from .truth import truth_of
 from .zoo_crystals import draw_crystal
 from .zoo_imaging import Ideal, add_background, image_sites, record
-from .zoo_lattices import Sites, chance, lattice_sites, log_uniform, no_sites, scattered_sites
+from .zoo_lattices import Sites, lattice_sites, no_sites, scattered_sites
+from .zoo_random import chance, log_uniform
 from .zoo_settings import CHANNELS, KEY, ZooSettings
 
 #: Keeps its random numbers apart from those of other streams of the same seed.
@@ -120,7 +121,7 @@ def draw_view(settings: ZooSettings, rng: np.random.Generator) -> _View:
     elif kind < settings.crystals + settings.scattered:
         sites, lone = scattered_sites(shape, rng), True
     elif kind < settings.crystals + settings.scattered + settings.empty:
-        sites = no_sites(rng)
+        sites = no_sites(shape, rng)
     else:
         sites = lattice_sites(shape, settings.spacing_px, rng)
     ideal = add_background(image_sites(sites, shape, rng), sites, rng)

@@ -11,7 +11,7 @@ from napari_apgan.elements import Polarity
 
 from .imaging.settings import USUAL_STEM
 from .settings import SimulationSettings
-from .zoo_lattices import chance, log_uniform
+from .zoo_random import chance, log_uniform
 
 #: Distance of neighbouring columns in projection, in pm; it decides the pixel size.
 NEAREST_PM = {

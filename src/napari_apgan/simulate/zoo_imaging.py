@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.ndimage import gaussian_filter, uniform_filter, zoom
+from scipy.ndimage import gaussian_filter, uniform_filter
 
 from .degradation.missing import draw_loss
-from .zoo_lattices import MARGIN_PX, Sites, chance, log_uniform
+from .zoo_lattices import MARGIN_PX, Sites
+from .zoo_random import chance, log_uniform, smooth_field
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -49,9 +50,7 @@ def add_background(ideal: Ideal, sites: Sites, rng: np.random.Generator) -> Idea
     return replace(ideal, background=ideal.background + background)
 
 
-def _peaks(
-    sites: Sites, shape: tuple[int, int], rng: np.random.Generator
-) -> tuple[Floats, Bools]:
+def _peaks(sites: Sites, shape: tuple[int, int], rng: np.random.Generator) -> tuple[Floats, Bools]:
     """Return the image of the sites, and where they are."""
     rows, columns = (int(fft.next_fast_len(n + 2 * MARGIN_PX, real=True)) for n in shape)
     grid = _splat(sites.xy_px + MARGIN_PX, sites.weight, (rows, columns))
@@ -105,18 +104,6 @@ def _transfer(q2: Floats, width: float, rng: np.random.Generator) -> Floats:
     return peak
 
 
-def smooth_field(shape: tuple[int, ...], length_px: float, rng: np.random.Generator) -> Floats:
-    """Return a smooth random field of zero mean and unit variance."""
-    coarse = max(length_px / 3, 1.0)
-    small = [max(4, math.ceil(n / coarse) + 3) for n in shape]
-    field = gaussian_filter(rng.standard_normal(small, dtype=np.float32), length_px / coarse / 2)
-    if coarse > 1:
-        field = zoom(field, coarse, order=1, grid_mode=True, mode="nearest")
-    field = field[: shape[0], : shape[1]]
-    out: Floats = ((field - field.mean()) / max(float(field.std()), 1e-6)).astype(np.float32)
-    return out
-
-
 def _background(
     sites: Sites, shape: tuple[int, ...], spread: float, rng: np.random.Generator
 ) -> Floats:
@@ -134,11 +121,14 @@ def _background(
         patches = smooth_field(shape, max(shape) * rng.uniform(0.08, 0.4), rng)
         dirt = np.clip(patches - np.float32(rng.uniform(0, 1.5)), 0, None)
         total += np.float32(3 * spread * rng.uniform(-0.5, 1)) * dirt
-    film = 0.9 if sites.kind in ("scattered", "empty") else 0.35
-    if chance(rng, film):
+    thickness = np.float32(1.0) if sites.film is None else sites.film
+    if sites.film is not None:
+        total = total * thickness + np.float32(peak * log_uniform(rng, 0.3, 6.0)) * thickness
+    if chance(rng, 0.9 if sites.kind in ("scattered", "empty") else 0.35):
         # As fine as the atoms or coarser; finer ones the microscope does not pass.
         length = 2 * sites.width_px * log_uniform(rng, 1.0, 4.0)
-        total += np.float32(0.45 * peak * rng.random() ** 2) * smooth_field(shape, length, rng)
+        grain = np.float32(0.45 * peak * rng.random() ** 2) * smooth_field(shape, length, rng)
+        total += grain * thickness
     return total
 
 

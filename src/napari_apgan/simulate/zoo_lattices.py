@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from .specimen import Floats
+from .zoo_random import chance, log_uniform, smooth_field, wave
 
 Bools = NDArray[np.bool_]
 
@@ -37,6 +38,8 @@ class Sites:
         Standard deviation of the peaks.
     spacing_px : float
         Distance of nearest neighbours of the ideal lattice, or the mean one of scattered atoms.
+    film : (Y, X) float32 array, optional
+        Thickness, 0..1, of the film that lone atoms lie on; it has edges.
     """
 
     kind: str
@@ -44,16 +47,7 @@ class Sites:
     weight: Floats
     width_px: float
     spacing_px: float
-
-
-def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """Draw a number whose logarithm is uniform."""
-    return float(math.exp(rng.uniform(math.log(low), math.log(high))))
-
-
-def chance(rng: np.random.Generator, probability: float) -> bool:
-    """Say yes with a probability."""
-    return bool(rng.random() < probability)
+    film: NDArray[np.float32] | None = None
 
 
 def draw_cell(rng: np.random.Generator) -> tuple[str, Floats, Floats, Floats]:
@@ -146,15 +140,6 @@ def fill_frame(
     return xy[inside] + middle, site[inside]
 
 
-def wave(xy: Floats, length_px: float, rng: np.random.Generator) -> Floats:
-    """Return a smooth random field of zero mean and unit variance at some places."""
-    total = np.zeros(len(xy))
-    for _ in range(6):
-        q = rng.normal(0, 1 / length_px, 2)
-        total += np.cos(2 * math.pi * (xy @ q) + rng.uniform(0, 2 * math.pi))
-    return total / math.sqrt(3.0)
-
-
 def lattice_sites(
     shape: tuple[int, int], spacing_px: tuple[float, float], rng: np.random.Generator
 ) -> Sites:
@@ -229,9 +214,7 @@ def _brightness(
     return factor
 
 
-def _kept(
-    xy: Floats, spacing: float, shape: tuple[int, int], rng: np.random.Generator
-) -> Bools:
+def _kept(xy: Floats, spacing: float, shape: tuple[int, int], rng: np.random.Generator) -> Bools:
     """Tell which sites hold an atom: vacancies, holes, vacuum, islands."""
     missing = 0.3 * rng.random() if chance(rng, 0.06) else 0.05 * rng.random() ** 2
     keep = rng.random(len(xy)) >= missing
@@ -262,10 +245,23 @@ def scattered_sites(shape: tuple[int, int], rng: np.random.Generator) -> Sites:
     close = cKDTree(xy).query_pairs(apart, output_type="ndarray")
     keep[close.max(axis=1)] = False
     weight = np.exp(rng.normal(0, 0.3 * rng.random(), count))
-    return Sites("scattered", xy[keep], weight[keep], width, spacing)
+    film = draw_film(shape, rng) if chance(rng, 0.5) else None
+    if film is not None:
+        column, row = np.clip(np.rint(xy).astype(int), 0, np.array(shape[::-1]) - 1).T
+        keep &= film[row, column] > 0.3
+    return Sites("scattered", xy[keep], weight[keep], width, spacing, film)
 
 
-def no_sites(rng: np.random.Generator) -> Sites:
+def draw_film(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw a film with edges: thick here, nothing there, thickness 0..1."""
+    field = smooth_field(shape, max(shape) * rng.uniform(0.2, 1.0), rng)
+    edge = rng.uniform(0.02, 0.5)
+    bend = rng.uniform(-1.0, 0.6)
+    return np.clip((field - np.float32(bend)) / np.float32(edge), 0, 1).astype(np.float32)
+
+
+def no_sites(shape: tuple[int, int], rng: np.random.Generator) -> Sites:
     """Draw a frame without any atom: vacuum, film, dirt."""
     width = log_uniform(rng, 0.9, 5.0)
-    return Sites("empty", np.zeros((0, 2)), np.zeros(0), width, 4 * width)
+    film = draw_film(shape, rng) if chance(rng, 0.5) else None
+    return Sites("empty", np.zeros((0, 2)), np.zeros(0), width, 4 * width, film)

@@ -44,9 +44,9 @@ class ZooSettings(BaseModel):
     shape: tuple[int, int] = (208, 208)
     spacing_px: tuple[float, float] = (4.0, 30.0)
     snr: tuple[float, float] = (0.2, 10.0)
-    crystals: float = Field(default=0.3, ge=0, le=1)
-    scattered: float = Field(default=0.14, ge=0, le=1)
-    empty: float = Field(default=0.04, ge=0, le=1)
+    crystals: float = Field(default=0.25, ge=0, le=1)
+    scattered: float = Field(default=0.18, ge=0, le=1)
+    empty: float = Field(default=0.05, ge=0, le=1)
 
     @property
     def title(self) -> str:

@@ -141,7 +141,7 @@ class Training:
 
     def _warm_start(self) -> None:
         earlier = load_model(self.run_dir / INIT_FILE)
-        new = copy_weights(self.learner.network, self.run_file.element_names, earlier)
+        new = copy_weights(self.learner.network, self.run_file.elements, earlier)
         self.learner.restart_average()
         if new:
             self.log.write(Note(message=f"New to the model it continues from: {', '.join(new)}."))

@@ -321,6 +321,9 @@ def _radii(
     spacing = [default_radius_px(p.atoms) for p in with_neighbours] or [3.0]
     count = [len(p.atoms) for p in with_neighbours] or [1]
     usual = float(np.average(spacing, weights=count))
+    # A model that knows atoms by their contrast has seen discs of all sizes.
+    if card is not None and card.by_contrast:
+        card = None
     if card is not None:
         usual = float(np.mean(list(card.radius_px.values())))
     radii = {}

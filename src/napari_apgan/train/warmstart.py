@@ -6,30 +6,34 @@ from collections.abc import Sequence
 
 import torch
 
+from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
 from napari_apgan.models.modelfile import Model
 from napari_apgan.models.networks import AtomNetwork
 
 
 @torch.no_grad()
-def copy_weights(network: AtomNetwork, elements: Sequence[str], earlier: Model) -> list[str]:
+def copy_weights(
+    network: AtomNetwork, elements: Sequence[str] | Sequence[Element], earlier: Model
+) -> list[str]:
     """Copy an earlier model's weights into a new network of the same kind.
 
-    Output channels are matched by the elements' names; a new element keeps its fresh weights, a
-    dropped one is left behind.
+    Output channels are matched by the elements' names. An element unknown to the earlier model
+    starts from the channel of its contrast where there is one, as the bundled model's ``bright``
+    and ``dark`` are; otherwise it keeps its fresh weights. A dropped one is left behind.
 
     Parameters
     ----------
     network : AtomNetwork
         Changed in place.
-    elements : sequence of str
-        Its output channels.
+    elements : sequence of str or Element
+        Its output channels; names alone say nothing of contrast.
     earlier : Model
 
     Returns
     -------
     list of str
-        The elements that are new.
+        The elements that start from nothing.
 
     Raises
     ------
@@ -37,16 +41,16 @@ def copy_weights(network: AtomNetwork, elements: Sequence[str], earlier: Model) 
         When the networks are of different kinds or sizes.
     """
     before = earlier.card.element_names
-    known = [e for e in elements if e in before]
+    origin = [_origin(e, before) for e in elements]
     source = earlier.network.state_dict()
     outputs = tuple(f"{layer}." for layer in network.element_layers)
     for name, tensor in network.state_dict().items():
         old = source.get(name)
         if name.startswith(outputs) and old is not None and old.shape[1:] == tensor.shape[1:]:
             each = len(tensor) // len(elements)
-            for element in known:
-                to, of = elements.index(element) * each, before.index(element) * each
-                tensor[to : to + each] = old[of : of + each]
+            for to, of in enumerate(origin):
+                if of is not None:
+                    tensor[to * each : (to + 1) * each] = old[of * each : (of + 1) * each]
         elif old is not None and old.shape == tensor.shape:
             tensor.copy_(old)
         else:
@@ -54,4 +58,14 @@ def copy_weights(network: AtomNetwork, elements: Sequence[str], earlier: Model) 
                 "The model to continue from has another network than this preset: "
                 "start from scratch, or choose the preset it was trained with."
             )
-    return [e for e in elements if e not in before]
+    return [_name(e) for e, of in zip(elements, origin, strict=True) if of is None]
+
+
+def _name(element: str | Element) -> str:
+    return element if isinstance(element, str) else element.name
+
+
+def _origin(element: str | Element, before: Sequence[str]) -> int | None:
+    """Return the number of the earlier channel that an element starts from."""
+    names = [_name(element)] if isinstance(element, str) else [element.name, element.polarity]
+    return next((before.index(name) for name in names if name in before), None)
