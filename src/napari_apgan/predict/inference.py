@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -279,7 +278,7 @@ def _try_tiles(
 ) -> NDArray[np.float32] | None:
     """Run the task once; None when memory did not suffice."""
     try:
-        with kept_memory() if _is_large(task, side) else nullcontext():
+        with kept_memory(large=_is_large(task, side)):
             return _run_tiles(_prepared(network, device, task.cancelled), task, device, side)
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
