@@ -42,6 +42,7 @@ TORCH_ALLOWED = {
     "models/modelfile.py",
     "train/dataset.py",
     "train/loop.py",
+    "train/mapstats.py",
     "train/steps.py",
     "train/checkpoint.py",
     "train/warmstart.py",

@@ -196,8 +196,11 @@ def n_channels(spec: NetworkSpec, n_elements: int) -> int:
 
 
 def build_discriminator(preset: Preset, n_elements: int) -> Discriminator | None:
-    """Build the discriminator of a preset, or None where its training has no adversary."""
-    if preset.discriminator is None:
+    """Build the discriminator of a preset, or None where its training has no adversary.
+
+    An adversarial weight of 0 leaves it out too.
+    """
+    if preset.discriminator is None or not preset.recipe.weights.adversarial:
         return None
     options: dict[str, Any] = dict(preset.discriminator.options)
     return Discriminator(n_channels(preset.network, n_elements), **options)

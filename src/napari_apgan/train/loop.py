@@ -18,6 +18,7 @@ from napari_apgan.models.card import ModelCard, contrast_of, read_card
 from napari_apgan.models.modelfile import first_non_finite, load_model, save_model
 from napari_apgan.predict.inference import choose_device
 
+from .balance import Balance
 from .budget import Budget, Curve
 from .checkpoint import Progress, load_checkpoint, restore, save_checkpoint, snapshot
 from .dataset import Batch, Dataset
@@ -99,6 +100,7 @@ class Training:
             self._recall_best()
         self.budget = Budget(self.recipe, self.dataset.steps_per_epoch, self.progress.elapsed_s)
         self.curve = Curve()
+        self.balance = Balance(self.recipe.discriminator_loss, self.progress.step)
         self.preview = Previewer(run_dir, self._preview_pair(), self.card)
         self._checkpoint_at = time.monotonic() + CHECKPOINT_EVERY_S
         self._rollbacks = 0
@@ -187,6 +189,9 @@ class Training:
             return
         self.progress.step += 1
         self.progress.elapsed_s = self.budget.elapsed_s
+        if self.learner.seen is not None:
+            for message in self.balance.add(losses, self.learner.seen):
+                self.log.write(Note(message=message))
         if self.progress.step % SNAPSHOT_EVERY == 0:
             self._remember()
         event = self.curve.add(

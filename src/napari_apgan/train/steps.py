@@ -17,7 +17,9 @@ from napari_apgan.models.networks import (
 )
 from napari_apgan.models.recipe import Preset
 
+from .balance import Seen
 from .dataset import Batch
+from .mapstats import look_at
 
 _M = TypeVar("_M", bound=nn.Module)
 
@@ -45,6 +47,8 @@ class Learner:
         self.discriminator: Discriminator | None = None
         self.averaged: AtomNetwork | None = None
         self.n_averaged = 0
+        #: What the maps of the last step against an adversary looked like.
+        self.seen: Seen | None = None
         if discriminator is not None:
             self.discriminator = _to(discriminator, device)
         self.optimiser = self._adam(self.network, self.recipe.rate)
@@ -156,6 +160,7 @@ class Learner:
         log_fake = judge(fake * batch.mask)
         loss, parts = generator_loss(fake, batch.target, batch.mask, self.recipe.weights, log_fake)
         self._descend(self.optimiser, self.network, loss)
+        self.seen = look_at(fake, batch.target, batch.mask)
         return loss, parts | {"discriminator": against.detach()}
 
     def _descend(self, optimiser: torch.optim.Optimizer, module: nn.Module, loss: Tensor) -> None:
