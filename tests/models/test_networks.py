@@ -80,6 +80,40 @@ def test_fast_does_not_read_pixels_that_the_mask_calls_missing() -> None:
         assert torch.equal(network(x), network(other))
 
 
+def test_without_the_mask_missing_pixels_are_dark_ones() -> None:
+    spec = PRESETS["fast"].network
+    spec = spec.model_copy(update={"options": spec.options | {"mask": False}})
+    network = build_network(spec, 1).eval()
+    x = torch.randn(1, 2, 40, 40)
+    marked, unmarked = x.clone(), x.clone()
+    marked[:, 1] = (torch.rand(1, 40, 40) > 0.5).float()
+    unmarked[:, 1] = 1
+    with torch.no_grad():
+        assert torch.equal(network(marked), network(unmarked))
+
+
+@pytest.mark.parametrize("fold", [1, 2, 4])
+def test_the_trunk_of_fast_works_at_any_of_its_resolutions(fold: int) -> None:
+    spec = NetworkSpec(
+        kind="fast",
+        options={"channels": 8, "dilations": (1, 2), "fold": fold},
+        receptive_field_px=150,
+        stride=4,
+    )
+    network = build_network(spec, 2)
+    # Stem and head touch every pixel whatever the fold, the two blocks one in fold².
+    blocks = 2 * 8 * 8 * 9 / fold**2
+    assert multiply_adds(network, (32, 32)) / 32**2 == 3 * 8 * 9 + 8 * 2 * 9 + blocks
+    with torch.no_grad():
+        assert network(torch.rand(1, 2, 33, 30)).shape == (1, 2, 33, 30)
+
+
+def test_a_fold_that_is_none_is_one_sentence() -> None:
+    spec = NetworkSpec(kind="fast", options={"fold": 3}, receptive_field_px=1)
+    with pytest.raises(UserError, match="folded by 1, 2 or 4"):
+        build_network(spec, 1)
+
+
 def test_folding_batch_norm_changes_no_answer() -> None:
     network = build_network(PRESETS["paper"], 2)
     for module in network.modules():

@@ -38,8 +38,8 @@ def trained_model() -> Model:
     radius = default_radius_px(pairs[0].atoms)
     spec = NetworkSpec(
         kind="fast",
-        options={"channels": 12, "dilations": (1, 2), "out_features": 8},
-        receptive_field_px=136,
+        options={"channels": 12, "dilations": (1, 2)},
+        receptive_field_px=103,
         stride=4,
     )
     card = ModelCard(

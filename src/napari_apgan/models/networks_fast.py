@@ -17,28 +17,30 @@ BOX = 5
 #: Added to the local variance, in (units of the normalised image)²: keeps vacuum from exploding.
 LEAST_VARIANCE = 1e-3
 SLOPE = 0.1
+#: Factor of a block's usual random weights at the start: eight such blocks change the size of
+#: what passes through them by about a half.
+BLOCK_GAIN = 0.3
 
 
 class _Block(nn.Module):
-    """Dilated convolution and convolution behind leaky ReLUs, added to the input.
+    """Leaky ReLU and one dilated convolution, added to the input.
 
-    The second convolution starts at zero (Zhang et al., Fixup, ICLR 2019), so the whole trunk
-    starts as the identity and trains without any statistics of the activations: a tile, a batch
-    of one and a frame full of missing pixels get exactly what the whole frame gets.
+    The convolution starts small (after Zhang et al., Fixup, ICLR 2019), so the whole trunk starts
+    near the identity and trains without any statistics of the activations: a tile, a batch of one
+    and a frame full of missing pixels get exactly what the whole frame gets.
     """
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        assert self.second.bias is not None
-        nn.init.zeros_(self.second.bias)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        assert self.conv.bias is not None
+        with torch.no_grad():
+            self.conv.weight.mul_(BLOCK_GAIN)
+            self.conv.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C, Y, X) of the same shape."""
-        inner = self.first(functional.leaky_relu(x, SLOPE))
-        out: Tensor = x + self.second(functional.leaky_relu(inner, SLOPE))
+        out: Tensor = x + self.conv(functional.leaky_relu(x, SLOPE))
         return out
 
 
@@ -60,29 +62,31 @@ def to_pixels(cells: Tensor) -> Tensor:
     return functional.interpolate(cells, scale_factor=CELL, mode="bilinear", align_corners=False)
 
 
-def inputs(x: Tensor) -> Tensor:
-    """Return (N, 5, Y, X): image, mask, deviation from the local mean, contrast, smooth contrast.
+def inputs(x: Tensor, *, mask: bool = True) -> Tensor:
+    """Return (N, 3, Y, X), or (N, 2, Y, X) without the mask: image, contrast, mask.
 
-    The contrast is the deviation in units of the local spread; it is smoothed over 5x5 px.
-    Mean and spread are taken over the valid pixels of about 40x40 px, weighted like a pyramid.
+    The contrast is the deviation from the local mean in units of the local spread. Mean and spread
+    are taken over the valid pixels of about 40x40 px, weighted like a pyramid; without the mask,
+    over all pixels.
     """
-    valid = x[:, 1:].clamp(0, 1)
+    # One plane after the other: pooling is three times faster than on interleaved channels.
+    x = x.contiguous()
+    valid = x[:, 1:].clamp(0, 1) if mask else torch.ones_like(x[:, :1])
     image = x[:, :1] * valid
     weight = smooth_cells(valid) + 1e-3
     deviation = (image - to_pixels(smooth_cells(image) / weight)) * valid
     variance = to_pixels(smooth_cells(deviation**2) / weight)
     contrast = deviation * torch.rsqrt(variance + LEAST_VARIANCE)
-    near = functional.avg_pool2d(valid, 5, stride=1, padding=2)
-    smooth = 2 * functional.avg_pool2d(contrast, 5, stride=1, padding=2) / (near + 0.02)
-    return torch.cat([image, valid, deviation, contrast, smooth], dim=1)
+    return torch.cat([image, contrast, valid] if mask else [image, contrast], dim=1)
 
 
 class FastNetwork(AtomNetwork):
     """Small network that reads the mask, sees far, and costs little.
 
-    Beside the image and its mask it is given the image's deviation from its local mean, as it is,
-    in units of its local spread, and that smoothed over 5x5 px: so atoms look alike
-    on a thin and on a thick support, and little is left to learn from few labels.
+    Beside the image and its mask it is given the image's deviation from its local mean in units of
+    its local spread: so atoms look alike on a thin and on a thick support, and little is left to
+    learn from few labels. Groups of 2x2 px are folded into channels, the trunk works on those, and
+    its answer is unfolded again: no convolution runs at full resolution.
 
     Parameters
     ----------
@@ -90,9 +94,16 @@ class FastNetwork(AtomNetwork):
     channels : int
         Width of the trunk.
     dilations : sequence of int
-        One residual block each, in pixels of the half resolution.
-    out_features : int
-        Features brought back to full resolution.
+        One residual block each, in pixels of the trunk.
+    fold : {1, 2, 4}
+        Side in px of the groups: the trunk works at this part of the resolution.
+    mask : bool
+        Whether it reads which pixels are missing; if not, they are 0 like any other dark pixel.
+
+    Raises
+    ------
+    ValueError
+        When `fold` is none of the three.
     """
 
     stride = CELL
@@ -101,22 +112,24 @@ class FastNetwork(AtomNetwork):
     def __init__(
         self,
         n_elements: int,
-        channels: int = 24,
-        dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4, 8),
-        out_features: int = 8,
+        channels: int = 32,
+        dilations: Sequence[int] = (1, 2, 4, 8, 4, 2, 1),
+        fold: int = 2,
+        mask: bool = True,
     ) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(20, channels, 3, padding=1)  # five inputs, each folded 2x2
+        if fold not in (1, 2, 4):
+            raise ValueError("pixels are folded by 1, 2 or 4")
+        self.fold, self.mask = fold, mask
+        self.stem = nn.Conv2d((3 if mask else 2) * fold**2, channels, 3, padding=1)
         self.blocks = nn.Sequential(*(_Block(channels, d) for d in dilations))
-        self.up = nn.Conv2d(channels, 4 * out_features, 3, padding=1)
-        self.head = nn.Conv2d(out_features + 5, n_elements, 3, padding=1)
+        self.head = nn.Conv2d(channels, n_elements * fold**2, 3, padding=1)
         assert self.head.bias is not None
         nn.init.constant_(self.head.bias, -2.0)  # discs cover a small part of a map
 
     def compute(self, x: Tensor) -> Tensor:
         """See :class:`AtomNetwork`."""
-        full = inputs(x)
-        trunk = self.blocks(self.stem(functional.pixel_unshuffle(full, 2)))
-        fine = functional.pixel_shuffle(self.up(functional.leaky_relu(trunk, SLOPE)), 2)
-        fine = functional.leaky_relu(fine, SLOPE)
-        return torch.sigmoid(self.head(torch.cat([fine, full], dim=1)))
+        folded = functional.pixel_unshuffle(inputs(x, mask=self.mask), self.fold)
+        trunk = self.blocks(self.stem(folded.contiguous(memory_format=torch.channels_last)))
+        answer = self.head(functional.leaky_relu(trunk, SLOPE))
+        return torch.sigmoid(functional.pixel_shuffle(answer, self.fold))

@@ -13,8 +13,8 @@ FAST = Preset(
     ),
     network=NetworkSpec(
         kind="fast",
-        options={"channels": 24, "dilations": (1, 2, 4, 8, 1, 2, 4, 8), "out_features": 8},
-        receptive_field_px=249,
+        options={"channels": 32, "dilations": (1, 2, 4, 8, 4, 2, 1), "fold": 2, "mask": True},
+        receptive_field_px=179,
         stride=4,
     ),
     normalisation="contrast",
