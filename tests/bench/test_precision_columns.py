@@ -11,10 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_apgan.atoms import make_atoms, positions, with_calibration
-from napari_apgan.bench.precision.columns import Columns, answer, pool
+from napari_apgan.bench.precision.columns import answer, pool
 from napari_apgan.bench.precision.gains import gain_of, shifts_of
 from napari_apgan.bench.precision.limits import Limits, frame_limits, mean_radial, noise_of
 from napari_apgan.bench.precision.marks import Marks, mark
+from napari_apgan.bench.precision.rows import Columns
 from napari_apgan.frames import Calibration, Frame
 from napari_apgan.io.pairs import Pair
 from napari_apgan.simulate.examples import EXAMPLES

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_apgan.bench.precision.columns import Columns, ElementColumns, Errors
 from napari_apgan.bench.precision.gains import Gain
+from napari_apgan.bench.precision.interfaces import RowBias
 from napari_apgan.bench.precision.order import Done, make_order
 from napari_apgan.bench.precision.report import (
     BEGIN,
@@ -16,6 +16,7 @@ from napari_apgan.bench.precision.report import (
     report,
     write_between_markers,
 )
+from napari_apgan.bench.precision.rows import Columns, ElementColumns, Errors
 from napari_apgan.bench.precision.run import Missing
 from napari_apgan.bench.precision.target import Goal, target_report, to_target
 from napari_apgan.bench.precision.tasks import About, Budget, Numbers, Result, Task, write_result
@@ -153,6 +154,13 @@ def test_several_elements_have_a_table() -> None:
     assert (found["Pb, F1"], found["Ti, F1"]) == ("0.9000", "0.8000")
     assert found["Ti, / Cramér-Rao"] == "1.20"
     assert "| elements" not in report([result(elements={"C": each["Pb"]})])
+
+
+def test_rows_beside_an_unpolarized_interface_have_a_table() -> None:
+    rows = {"-1": RowBias(value=-1.5, error=0.25, n=40), "0": RowBias(value=0.5, error=0.1, n=40)}
+    found = cells(report([result(interface=rows)]), "bias beside", "`fast`, map")
+    assert list(found.values())[1:] == ["–", "-1.50 ± 0.25", "0.50 ± 0.10", "–", "–"]
+    assert "bias beside" not in report([result()])
 
 
 def test_what_is_not_installed_is_said_once() -> None:

@@ -23,6 +23,8 @@ from napari_apgan.simulate.ideal import Sampling, find_material, on_frame, sampl
 from napari_apgan.simulate.pairs import SimulatedPair
 from napari_apgan.simulate.settings import SimulationSettings
 
+from .cases import is_unpolarized
+from .interfaces import Interface, find_interface
 from .limits import Limits
 
 Floats = NDArray[np.float64]
@@ -52,6 +54,8 @@ class Marks:
     defect_px : (D, 2) array
         Places of defects: empty sites, atoms with too few or too many neighbours, atoms at which
         the sublattices or grains change.
+    interface : Interface
+        Where atoms stand beside interfaces that are not polarized.
     vacuum : (Y, X) bool array
         Pixels farther from every column than the material reaches.
     limits : Limits
@@ -64,6 +68,7 @@ class Marks:
     near_defect: Bools
     border: Bools
     defect_px: Floats
+    interface: Interface
     vacuum: Bools
     limits: Limits
 
@@ -95,9 +100,17 @@ def mark(pair: SimulatedPair, limits: Limits) -> Marks:
         near_defect=near(sites, defects, DEFECT_REACH * spacing),
         border=in_border_band(xy, shape, BORDER_PX),
         defect_px=defects,
+        interface=_interface(pair, sites, spacing),
         vacuum=_vacuum(pair, sampling),
         limits=limits,
     )
+
+
+def _interface(pair: SimulatedPair, sites: Floats, spacing: float) -> Interface:
+    """Return the rows along unpolarized interfaces; none where layers are polarized."""
+    if not is_unpolarized(pair):
+        return Interface.none(len(sites))
+    return find_interface(pair.pair.atoms, sites, spacing)
 
 
 def _sampling(pair: SimulatedPair) -> Sampling:

@@ -12,8 +12,9 @@ from napari_apgan.bench.training import table
 from napari_apgan.errors import UserError
 from napari_apgan.settings import write_atomically
 
-from .columns import Columns, Errors
+from .interfaces import ROWS
 from .methods import TITLES
+from .rows import Columns, Errors
 from .run import Missing, Outcome
 from .tasks import Budget, Result
 
@@ -121,10 +122,10 @@ def _case(results: Sequence[Result]) -> str:
         f"neighbours, {row.n_near_defects} near defects, {row.n_border} in the border band; "
         f"{row.n_vacancies} vacancies, {row.vacuum_nm2:.3g} nm² of vacuum."
     )
-    tables = [_finding(lines), _positions(lines), _bounds(lines), _gains(lines), _cost(lines)]
-    if len(row.elements) > 1:
-        tables.insert(1, _elements(lines, list(row.elements)))
-    return "\n\n".join([head, *tables, *_amplitudes(lines)])
+    elements = _elements(lines, list(row.elements)) if len(row.elements) > 1 else ""
+    tables = [_finding(lines), elements, _positions(lines), _interface(lines), _bounds(lines)]
+    tables += [_gains(lines), _cost(lines)]
+    return "\n\n".join(t for t in [head, *tables, *_amplitudes(lines)] if t)
 
 
 def _finding(lines: Sequence[Line]) -> str:
@@ -170,6 +171,25 @@ def _elements(lines: Sequence[Line], names: Sequence[str]) -> str:
     return table(heads, rows)
 
 
+def _interface(lines: Sequence[Line]) -> str:
+    """Return the biases beside unpolarized interfaces, row by row."""
+    names = [f"{k:+d}" if k else "0" for k in range(-ROWS, ROWS + 1)]
+    rows = []
+    for line in lines:
+        cells = [line.name]
+        for name in names:
+
+            def both(c: Columns, name: str = name) -> tuple[float | None, float | None]:
+                bias = c.interface.get(name)
+                return (None, None) if bias is None else (bias.value, bias.error)
+
+            cells.append(_with_error(line, both, 2))
+        rows.append(cells)
+    if all(cell == NOTHING for row in rows for cell in row[1:]):
+        return ""
+    return table(["bias beside unpolarized interfaces (pm)", *(f"row {n}" for n in names)], rows)
+
+
 def _positions(lines: Sequence[Line]) -> str:
     heads = ["positions", "error (pm)", "its standard deviation (pm)", "bias x, y (pm)", "skill"]
     heads += ["gain", "within one error bar", "fits failed"]
@@ -209,8 +229,10 @@ def _bounds(lines: Sequence[Line]) -> str:
     return table(heads, rows)
 
 
-def _gain_cell(line: Line, values: Callable[[Columns], tuple[float | None, float | None]]) -> str:
-    """Write a gain with the larger of its two uncertainties: among seeds, and among atoms."""
+def _with_error(
+    line: Line, values: Callable[[Columns], tuple[float | None, float | None]], digits: int = 3
+) -> str:
+    """Write a value with the larger of its two uncertainties: among seeds, and among atoms."""
     pairs = [p for c in line.columns if (p := values(c))[0] is not None]
     means = [v for v, _ in pairs if v is not None]
     if not means:
@@ -218,7 +240,8 @@ def _gain_cell(line: Line, values: Callable[[Columns], tuple[float | None, float
     scatter = [e for _, e in pairs if e is not None]
     errors = [float(np.mean(scatter))] if scatter else []
     errors += [float(np.std(means, ddof=1))] if len(means) > 1 else []
-    return f"{np.mean(means):.3f}" + (f" ± {max(errors):.3f}" if errors else "")
+    mean = f"{np.mean(means):.{digits}f}"
+    return f"{mean} ± {max(errors):.{digits}f}" if errors else mean
 
 
 def _gains(lines: Sequence[Line]) -> str:
@@ -231,7 +254,7 @@ def _gains(lines: Sequence[Line]) -> str:
                 gain = c.gains.get(kind)
                 return (None, None) if gain is None else (gain.value, gain.error)
 
-            cells.append(_gain_cell(line, both))
+            cells.append(_with_error(line, both))
         rows.append(cells)
     if all(cell == NOTHING for row in rows for cell in row[1:]):
         return ""
@@ -256,7 +279,7 @@ def _amplitudes(lines: Sequence[Line]) -> list[str]:
                     gain = c.gains_by_amplitude.get(kind, {}).get(a)
                     return (None, None) if gain is None else (gain.value, gain.error)
 
-                cells.append(_gain_cell(line, both))
+                cells.append(_with_error(line, both))
             rows.append(cells)
     return [table(["gains by amplitude", "kind", *(f"{a} pm" for a in amplitudes)], rows)]
 

@@ -20,10 +20,11 @@ from napari_apgan.simulate.pairs import SimulatedPair
 
 from .answers import SECONDS, Method
 from .cases import Case, CaseData, adapted, find_case, load_case
-from .columns import Columns, answer, pool
+from .columns import answer, pool
 from .gains import Gain, Shifts, gain_of, shifts_of
 from .limits import Limits, frame_limits, read_limits, write_limits
 from .marks import Marks, mark
+from .rows import Columns
 from .tasks import (
     REDO,
     RUN,

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from napari_apgan.bench.training import table
 
 from .answers import MAP
-from .columns import Columns
 from .report import NOTHING, mean_and_spread
+from .rows import Columns
 from .run import Loader, Maker, Missing, Outcome, run_tasks
 from .tasks import Budget, Numbers, Redo, Result, Task
 

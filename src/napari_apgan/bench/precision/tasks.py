@@ -23,7 +23,8 @@ from napari_apgan.errors import UserError
 from napari_apgan.settings import write_atomically
 from napari_apgan.simulate.imaging import Engine
 
-from .columns import SIGMAS, Columns
+from .columns import SIGMAS
+from .rows import Columns
 
 RESULT, ANSWERS, ABOUT, RUN = "result.json", "answers.npz", "answers.json", "run"
 #: What a second run makes anew: the columns, the answers too, or the trainings too.
