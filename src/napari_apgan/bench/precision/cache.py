@@ -26,8 +26,10 @@ from napari_apgan.simulate.ideal import (
 from napari_apgan.simulate.scene import Columns, Scene, View
 from napari_apgan.simulate.settings import SimulationSettings
 
+from .tilt import with_shift
+
 #: Raised when what the files hold changes.
-FORMAT = 1
+FORMAT = 2
 
 _COLUMN_ARRAYS = (
     "xy_px",
@@ -72,7 +74,8 @@ def cached_ideal(
     -------
     Ideal
         With the columns of its scene, but without the atoms: a thick crystal has 10^5 of them, and
-        nothing is asked of them once they are imaged.
+        nothing is asked of them once they are imaged. Its columns are where the image shows them
+        (:mod:`.tilt`).
 
     Raises
     ------
@@ -100,7 +103,7 @@ def cached_ideal(
         if kept is not None:
             return kept
     ideal = draw_ideal(settings, seed, number) if make is None else make()
-    ideal = replace(ideal, scene=_without_atoms(ideal.scene), settings=drawn)
+    ideal = with_shift(replace(ideal, scene=_without_atoms(ideal.scene), settings=drawn))
     try:
         cache.mkdir(parents=True, exist_ok=True)
         write_atomically(path, _bytes_of(ideal))

@@ -27,8 +27,9 @@ from napari_apgan.maps import default_radius_px, output_map
 from napari_apgan.simulate.pairs import SimulatedPair
 
 from .answers import MAP, ONLY, Answers, Method, timed
+from .bumps import filled
 from .cases import Case
-from .classical import LogGaussianMethod, filled
+from .classical import LogGaussianMethod
 
 #: How long AtomAI's networks learn here: batches, and frames in each.
 CYCLES, BATCH = 500, 4
@@ -142,10 +143,18 @@ class AtomapMethod:
     """Atomap's refinement of tuned peaks: centre of mass, then two-dimensional Gaussians.
 
     It has no way to tell what is an atom in such frames, so the peaks (and elements) are those of
-    the tuned Laplacian of Gaussian. Missing pixels are filled from their surroundings first.
+    the tuned Laplacian of Gaussian. Missing pixels are filled from their surroundings first. Its
+    Gaussians take about 0.1 s an atom.
+
+    Parameters
+    ----------
+    case : Case
+    gaussians : bool
+        Whether the Gaussians follow the centres of mass.
     """
 
     case: Case
+    gaussians: bool = True
     name: str = "atomap"
     _finder: LogGaussianMethod | None = field(default=None)
 
@@ -168,12 +177,14 @@ class AtomapMethod:
 
         def find() -> pd.DataFrame:
             peaks = finder.find_peaks(frame)
-            return atomap_refined(peaks, frame, self.case.polarity)
+            return atomap_refined(peaks, frame, self.case.polarity, gaussians=self.gaussians)
 
         return [timed(ONLY, find)]
 
 
-def atomap_refined(peaks: pd.DataFrame, frame: Frame, polarity: str) -> pd.DataFrame:
+def atomap_refined(
+    peaks: pd.DataFrame, frame: Frame, polarity: str, *, gaussians: bool = True
+) -> pd.DataFrame:
     """Return a table whose positions atomap refined; those it throws off the frame stay."""
     if len(peaks) < 10:  # it looks for nine neighbours
         return peaks
@@ -183,7 +194,8 @@ def atomap_refined(peaks: pd.DataFrame, frame: Frame, polarity: str) -> pd.DataF
         sublattice = atomap.Sublattice(before, image=filled(frame, polarity))
         sublattice.find_nearest_neighbors()
         sublattice.refine_atom_positions_using_center_of_mass(show_progressbar=False)
-        sublattice.refine_atom_positions_using_2d_gaussian(show_progressbar=False)
+        if gaussians:
+            sublattice.refine_atom_positions_using_2d_gaussian(show_progressbar=False)
     after = np.asarray(sublattice.atom_positions, dtype=np.float64)
     high = np.array([frame.shape[1], frame.shape[0]]) - 0.5
     good = (np.isfinite(after) & (after >= -0.5) & (after < high)).all(axis=1, keepdims=True)
@@ -229,11 +241,17 @@ def located(found: NDArray[Any], elements: Sequence[str], frame: Frame) -> pd.Da
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep what others print, and their warnings, out of the table."""
+    import logging
     import warnings
 
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _import(name: str) -> Any:
