@@ -1,7 +1,8 @@
 """From maps to atoms: positions, error bars, bounds, and scores against a truth."""
 
-from .bounds import cramer_rao_pm
-from .fit import refine
+from .bounds import bayesian_pm, cramer_rao_pm, mean_radial_pm
+from .fit import learn_kernel, refine
+from .kernels import Kernel
 from .matching import match
 from .peaks import find_atoms
 from .results import Score
@@ -9,10 +10,14 @@ from .score import FrameToScore, score, score_frames
 
 __all__ = [
     "FrameToScore",
+    "Kernel",
     "Score",
+    "bayesian_pm",
     "cramer_rao_pm",
     "find_atoms",
+    "learn_kernel",
     "match",
+    "mean_radial_pm",
     "refine",
     "score",
     "score_frames",

@@ -8,12 +8,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array, diags_array, eye_array
+from scipy.sparse import block_diag, csr_array, diags_array, eye_array, kron
 from scipy.sparse.linalg import splu
+from scipy.special import ellipe
 
 from napari_apgan.atoms import positions
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
+
+from .canvas import Canvas
+from .fisher import Correlations, local_covariances, own_blocks
+from .kernels import Kernel
 
 Floats = NDArray[np.float64]
 Unknown = Literal["amplitude", "width"]
@@ -24,6 +29,8 @@ REACH = 5.0
 CHUNK = 256
 #: Added to the normalised Fisher matrix: what pixels do not tell gets a huge error, not a failure.
 RIDGE = 1e-12
+#: Atoms open together in the bound of one that looks like a kernel.
+NEIGHBOURS = 37
 
 
 def cramer_rao_pm(
@@ -32,6 +39,7 @@ def cramer_rao_pm(
     *,
     noise: ArrayLike,
     unknown: Collection[Unknown] = ("amplitude", "width"),
+    kernel: Kernel | None = None,
 ) -> Floats:
     """Smallest standard errors of unbiased positions, of Gaussian peaks in independent noise.
 
@@ -54,7 +62,13 @@ def cramer_rao_pm(
         Standard deviation σ of the noise, of all pixels or of each: ``sqrt(expected counts)`` for
         counting noise.
     unknown : collection of {"amplitude", "width"}
-        What has to be found along with the positions. The background is taken as known.
+        What has to be found along with the positions. The background is taken as known, and so is
+        the width where there is a kernel.
+    kernel : Kernel, optional
+        What single atoms look like, instead of Gaussians: :func:`~napari_apgan.measure.learn_kernel`
+        returns it along with the atoms. The bound of each atom is then that of its
+        :data:`NEIGHBOURS` nearest ones open together, and the matrix between neighbours that of
+        :mod:`~napari_apgan.measure.fisher`.
 
     Returns
     -------
@@ -66,9 +80,82 @@ def cramer_rao_pm(
     UserError
         When the frame has no pixel size, or amplitudes, widths or noise are not usable.
     """
+    return _bound(frame, atoms, noise, None, kernel, unknown)
+
+
+def bayesian_pm(
+    frame: Frame,
+    atoms: pd.DataFrame,
+    *,
+    noise: ArrayLike,
+    prior_pm: float,
+    kernel: Kernel | None = None,
+    unknown: Collection[Unknown] = ("amplitude", "width"),
+) -> Floats:
+    """Smallest root mean square errors when displacements are known to be normal and small.
+
+    The bound of van Trees (1968, Detection, Estimation, and Modulation Theory I, §2.4): the inverse
+    of ``F + 1 / τ²`` on the positions, F the Fisher matrix and τ the standard deviation of the
+    displacements along each axis. A map that knows the lattice can come below the Cramér-Rao bound
+    down to here, at the price of displacements that are drawn too small.
+
+    Parameters
+    ----------
+    frame, atoms, noise, kernel, unknown
+        As in :func:`cramer_rao_pm`.
+    prior_pm : float
+        τ in pm; for a mean radial displacement d it is ``d sqrt(2 / π)``.
+
+    Returns
+    -------
+    (N, 2) array
+        Along x and y in pm.
+
+    Raises
+    ------
+    UserError
+        As :func:`cramer_rao_pm`, and when the prior is not a positive number.
+    """
+    if not (np.isfinite(prior_pm) and prior_pm > 0):
+        raise UserError("The displacements' standard deviation must be a positive number of pm.")
+    return _bound(frame, atoms, noise, prior_pm, kernel, unknown)
+
+
+def mean_radial_pm(deviations: Floats) -> Floats:
+    """Mean distance from the truth of normal errors with these deviations along x and y.
+
+    ``sqrt(2 / π) σ₁ E(1 - σ₂² / σ₁²)`` with σ₁ ≥ σ₂ and the complete elliptic integral E of the
+    second kind (of the parameter m); ``σ sqrt(π / 2)`` where both are equal.
+
+    Parameters
+    ----------
+    deviations : (N, 2) array
+
+    Returns
+    -------
+    (N,) array
+    """
+    large, small = np.max(deviations, axis=1), np.min(deviations, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(np.isfinite(large) & (large > 0), small / large, 1.0)
+    mean: Floats = np.sqrt(2 / np.pi) * large * ellipe(1.0 - ratio**2)
+    return mean
+
+
+def _bound(
+    frame: Frame,
+    atoms: pd.DataFrame,
+    noise: ArrayLike,
+    prior_pm: float | None,
+    kernel: Kernel | None,
+    unknown: Collection[Unknown],
+) -> Floats:
+    """Return (N, 2) bounds in pm, with a prior of the positions or without."""
     if frame.calibration.matrix_pm is None:
         raise UserError("A bound in picometres needs a pixel size: enter the image's pixel size.")
     table = atoms[["amplitude", "width_px"]].to_numpy(np.float64)
+    if kernel is not None:
+        table[:, 1] = 1.0
     xy = positions(atoms)
     if not (np.isfinite(table).all() and np.isfinite(xy).all() and (table[:, 1] > 0).all()):
         raise UserError(
@@ -77,13 +164,77 @@ def cramer_rao_pm(
     sigma = np.broadcast_to(np.asarray(noise, dtype=np.float64), frame.shape)
     if not (np.isfinite(sigma[frame.valid]).all() and (sigma[frame.valid] > 0).all()):
         raise UserError("The noise must be a positive number for every valid pixel.")
-    weight = np.where(frame.valid, 1.0 / np.where(frame.valid, sigma, 1.0), 0.0).ravel()
-    jacobian = _jacobian(xy, table, frame.shape, weight, unknown)
-    covariance = _position_covariance(csr_array(jacobian.T @ jacobian), len(atoms))
+    weight = np.where(frame.valid, 1.0 / np.where(frame.valid, sigma, 1.0), 0.0)
     matrix = np.asarray(frame.calibration.matrix_pm, dtype=np.float64)
+    prior = np.zeros((2, 2)) if prior_pm is None else matrix.T @ matrix / prior_pm**2
+    if kernel is None:
+        jacobian = _jacobian(xy, table, frame.shape, weight.ravel(), unknown)
+        fisher = csr_array(jacobian.T @ jacobian) + _prior_of_all(prior, len(xy), jacobian.shape[1])
+        covariance = _position_covariance(csr_array(fisher), len(atoms))
+    else:
+        covariance = _kernel_covariance(
+            xy, table[:, 0], atoms["element"].to_numpy(str), weight**2, kernel, prior, unknown
+        )
     with np.errstate(invalid="ignore"):
         in_pm = np.einsum("ij,njk,ik->ni", matrix, covariance, matrix)
     return np.where(np.isfinite(in_pm), np.sqrt(np.maximum(in_pm, 0.0)), np.inf)
+
+
+def _prior_of_all(prior: Floats, n: int, size: int) -> csr_array[Any]:
+    """Return the precision of all parameters, ordered as in :func:`_jacobian`."""
+    places = kron(csr_array(prior), eye_array(n))
+    rest = csr_array((size - 2 * n, size - 2 * n))
+    return csr_array(block_diag((places, rest)))
+
+
+def _kernel_covariance(
+    xy: Floats,
+    height: Floats,
+    elements: NDArray[np.str_],
+    weight: Floats,
+    kernel: Kernel,
+    prior: Floats,
+    unknown: Collection[Unknown],
+) -> Floats:
+    """Return (N, 2, 2) covariances of x and y of atoms that look like a kernel."""
+    if not len(xy):
+        return np.empty((0, 2, 2))
+    names, element = np.unique(elements, return_inverse=True)
+    stamps = kernel.stamps(list(names))
+    reach = kernel.profile.reach_px
+    amplitude = height / stamps[element, reach, reach]
+    rows, columns = weight.shape
+    edge = np.array([columns, rows]) - 0.5 + reach
+    near = np.flatnonzero(((xy > -0.5 - reach) & (xy < edge)).all(axis=1))
+    canvas = Canvas((rows, columns), reach)
+    own = [np.flatnonzero(element[near] == e) for e in range(len(names))]
+    blocks = own_blocks(
+        canvas,
+        weight.astype(np.float32),
+        [canvas.kernel_hat(s) for s in stamps],
+        [canvas.places(xy[near][r]) for r in own],
+        own,
+        amplitude[near],
+    )
+    known = np.zeros((len(near), 3, 3))
+    known[:, 1:, 1:] = prior
+    if "amplitude" not in unknown:
+        known[:, 0, 0] = 1e9 * np.maximum(blocks[:, 0, 0], blocks[:, 0, 0].max(initial=1e-12))
+    out = np.full((len(xy), 2, 2), np.inf)
+    covariance = local_covariances(
+        xy[near],
+        amplitude[near],
+        element[near],
+        blocks,
+        known,
+        Correlations.of(stamps),
+        neighbours=NEIGHBOURS,
+        reach=2.0 * reach,
+    )
+    out[near] = covariance[:, 1:, 1:]
+    unseen = np.einsum("nii->n", blocks[:, 1:, 1:]) <= 1e-9 * blocks[:, 1, 1].max(initial=0.0)
+    out[near[unseen]] = np.inf if not prior.any() else np.linalg.inv(prior)
+    return out
 
 
 def _jacobian(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
-from .canvas import Canvas
+from .canvas import Canvas, Hat, Image, Places
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -67,6 +67,42 @@ class Correlations:
         return out
 
 
+def own_blocks(
+    canvas: Canvas,
+    weight: Image,
+    hats: list[Hat],
+    places: list[Places],
+    rows: list[Ints],
+    amplitude: Floats,
+) -> Floats:
+    """Return the (N, 3, 3) blocks of the Fisher matrix of each atom, over the actual pixels.
+
+    Parameters
+    ----------
+    canvas : Canvas
+    weight : (Y, X) array
+        One over the variance of the noise, 0 where a pixel is not valid.
+    hats : list
+        Transforms of the kernel of each element, not prefiltered.
+    places, rows : list
+        Of the atoms of each element: where they are, and their numbers.
+    amplitude : (N,) array
+    """
+    seen = canvas.hat(canvas.around(weight))
+    filtered = canvas.prefilter()
+    ky, kx = canvas.frequencies()
+    out = np.zeros((len(amplitude), 3, 3))
+    for own, place, hat in zip(rows, places, hats, strict=True):
+        stamps = [canvas.back(hat * f) for f in (1.0, -1j * kx, -1j * ky)]
+        for i in range(3):
+            for j in range(i, 3):
+                product = np.conj(canvas.hat(stamps[i] * stamps[j]) * filtered)
+                value = place.value @ canvas.back(seen * product).ravel()
+                out[own, i, j] = out[own, j, i] = value
+    scale = np.stack([np.ones_like(amplitude), amplitude, amplitude], axis=1)
+    return out * scale[:, :, None] * scale[:, None, :]
+
+
 def local_covariances(
     xy: Floats,
     amplitude: Floats,
@@ -77,6 +113,7 @@ def local_covariances(
     *,
     neighbours: int = 19,
     reach: float,
+    of: Ints | None = None,
 ) -> Floats:
     """Return (N, 3, 3) covariances of amplitude, x and y of each atom with its neighbours open.
 
@@ -85,24 +122,27 @@ def local_covariances(
     xy, amplitude, element : (N, 2), (N,), (N,) arrays
     blocks : (N, 3, 3) array
         Of the Fisher matrix, over the actual pixels and their noise.
-    prior : (N, 3) array
+    prior : (N, 3, 3) array
         Precisions of what is known beforehand.
     correlations : Correlations
     neighbours : int
         How many of the nearest atoms, itself among them, are open; the rest is held.
     reach : float
         Distance in px beyond which atoms do not matter.
+    of : (M,) int array, optional
+        Return those of these atoms alone, (M, 3, 3).
     """
     n = len(xy)
     tree = cKDTree(xy)
     count = min(neighbours, n)
     scale = _scales(blocks, amplitude, element, correlations)
-    near = tree.query(xy, k=list(range(1, count + 1)), distance_upper_bound=reach)[1]
+    of = np.arange(n) if of is None else of
+    near = tree.query(xy[of], k=list(range(1, count + 1)), distance_upper_bound=reach)[1]
     pairs = tree.query_pairs(reach, output_type="ndarray")
     i, j = pairs[:, 0], pairs[:, 1]
     between = correlations.at(xy[j] - xy[i], element[i], element[j])
     between = scale[i] @ between @ np.swapaxes(scale[j], 1, 2)
-    own = blocks + prior[:, :, None] * np.eye(3)
+    own = blocks + prior
     tiny = 1e-9 * np.einsum("nii->n", own).max() / 3 + 1e-30
     own[:, range(3), range(3)] += 1e-9 * np.einsum("nii->ni", own) + 1e-3 * tiny
     # Row 0: nothing (also for neighbours that are not there), then pairs both ways, then atoms.
@@ -113,8 +153,8 @@ def local_covariances(
     columns = np.concatenate([j, i, np.arange(n)])
     number = np.concatenate([place, place + m, 2 * m + 1 + np.arange(n)])
     index = csr_array((number, (rows, columns)), shape=(n, n))
-    out = np.empty((n, 3, 3))
-    for first in range(0, n, CHUNK):
+    out = np.empty((len(of), 3, 3))
+    for first in range(0, len(of), CHUNK):
         part = near[first : first + CHUNK]
         there = part < n
         who = np.where(there, part, 0)

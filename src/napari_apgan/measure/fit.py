@@ -9,20 +9,22 @@ fitted by Gaussians on planes of their own (:mod:`~.local`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_apgan.atoms import concat, make_atoms, positions
 from napari_apgan.elements import Polarity
+from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 
 from .fisher import Correlations
 from .fits import Fits
-from .gaussians import cut_windows, first_guess, first_sizes
-from .gaussians import AMPLITUDE, LEVEL
-from .kernels import Kernel
+from .gaussians import AMPLITUDE, LEVEL, cut_windows, first_guess, first_sizes
+from .kernels import Kernel, half_widths
 from .local import fit_locally
 from .together import Together, fit_together
 
@@ -74,13 +76,78 @@ def refine(
     mapped = atoms[["x_map_px", "y_map_px"]].to_numpy(np.float64)
     start = np.where(np.isfinite(mapped), mapped, atoms[["x_px", "y_px"]].to_numpy(np.float64))
     sign = _signs(atoms["element"], polarity)
-    width, radius = first_sizes(frame, start)
-    spacing = _spacing(start)
-    if kernel is None and (
-        len(start) < FEWEST_FOR_A_KERNEL or spacing > ALONE * float(np.median(width))
-    ):
+    begin = _Begin.of(frame, atoms["element"], start, sign)
+    few = len(start) < FEWEST_FOR_A_KERNEL or begin.spacing > ALONE * begin.width
+    if kernel is None and few:
         return fit_locally(frame, start, atoms["element"], sign).table(atoms, frame)
-    return _jointly(frame, atoms, start, sign, kernel).table(atoms, frame)
+    fit = fit_together(
+        begin.image,
+        frame.valid,
+        start,
+        begin.element,
+        begin.heights,
+        width=begin.width,
+        spacing=begin.spacing,
+        known=None if kernel is None else (kernel, list(begin.names)),
+    )
+    return _fits(fit, begin, start, sign).table(atoms, frame)
+
+
+def learn_kernel(
+    frame: Frame, atoms: pd.DataFrame, *, polarity: Polarity | Mapping[str, Polarity] = "bright"
+) -> tuple[Kernel, pd.DataFrame]:
+    """Learn what single atoms look like from a frame whose positions are right.
+
+    Parameters
+    ----------
+    frame : Frame
+        Best without noise: the `expected` image of a simulated frame.
+    atoms : DataFrame
+        True positions.
+    polarity : {"bright", "dark"} or mapping
+
+    Returns
+    -------
+    kernel : Kernel
+    table : DataFrame
+        The atoms with their `amplitude`, and after them those that continue the lattice beyond the
+        border: what :func:`~napari_apgan.measure.cramer_rao_pm` asks for.
+
+    Raises
+    ------
+    UserError
+        When there are too few atoms.
+    """
+    if len(atoms) < FEWEST_FOR_A_KERNEL:
+        raise UserError(
+            f"A kernel needs at least {FEWEST_FOR_A_KERNEL} atoms to be learned from; there are "
+            f"{len(atoms)}."
+        )
+    xy = positions(atoms)
+    begin = _Begin.of(frame, atoms["element"], xy, _signs(atoms["element"], polarity))
+    fit = fit_together(
+        begin.image,
+        frame.valid,
+        xy,
+        begin.element,
+        begin.heights,
+        width=begin.width,
+        spacing=begin.spacing,
+        held=True,
+    )
+    state = fit.state
+    kernel = Kernel(
+        fit.scene.profile,
+        state.weights,
+        {str(n): float(b) for n, b in zip(begin.names, state.blur, strict=True)},
+    )
+    stamps = kernel.stamps(list(begin.names))
+    heights = begin.scale * stamps[state.element, kernel.profile.reach_px, kernel.profile.reach_px]
+    outside = make_atoms(state.xy[len(xy) :], list(begin.names[state.element[len(xy) :]]))
+    table = concat([atoms, outside]).assign(
+        amplitude=state.amplitude * heights, width_px=half_widths(stamps)[state.element]
+    )
+    return kernel, table
 
 
 def _signs(elements: pd.Series, polarity: Polarity | Mapping[str, Polarity]) -> Floats:
@@ -90,7 +157,7 @@ def _signs(elements: pd.Series, polarity: Polarity | Mapping[str, Polarity]) -> 
     return np.array([-1.0 if polarity.get(e) == "dark" else 1.0 for e in elements])
 
 
-def _spacing(xy: Floats) -> float:
+def spacing_px(xy: Floats) -> float:
     """Return the usual distance of nearest atoms in px."""
     if len(xy) < 2:
         return np.inf
@@ -98,48 +165,48 @@ def _spacing(xy: Floats) -> float:
     return float(np.median(nearest))
 
 
-def _jointly(
-    frame: Frame,
-    atoms: pd.DataFrame,
-    start: Floats,
-    sign: Floats,
-    kernel: Kernel | None,
-) -> Fits:
-    """Fit all atoms together."""
-    width, radius = first_sizes(frame, start)
-    windows = cut_windows(frame, start, radius)
-    guess = first_guess(windows, start, width, sign)
-    names, element = np.unique(atoms["element"].to_numpy(str), return_inverse=True)
-    heights = np.array([np.median(guess[element == e, AMPLITUDE]) for e in range(len(names))])
-    scale, level = float(np.abs(heights).max()), float(np.median(guess[:, LEVEL]))
-    image = ((frame.data - level) / scale).astype(np.float32)
-    spacing = _spacing(start)
-    fit = fit_together(
-        image,
-        frame.valid,
-        start,
-        element,
-        heights / scale,
-        width=float(np.median(width)),
-        spacing=spacing,
-        kernel=kernel,
-    )
-    return _fits(fit, start, guess, element, sign, scale, level, spacing)
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    """What is seen of a frame at first: heights and levels of its peaks, and how far apart."""
+
+    image: NDArray[np.float32]
+    scale: float
+    level: float
+    names: NDArray[np.str_]
+    element: NDArray[np.intp]
+    heights: Floats
+    guess: Floats
+    width: float
+    spacing: float
+
+    @classmethod
+    def of(cls, frame: Frame, elements: pd.Series, start: Floats, sign: Floats) -> _Begin:
+        """Look at Gaussians at the start."""
+        width, radius = first_sizes(frame, start)
+        guess = first_guess(cut_windows(frame, start, radius), start, width, sign)
+        names, element = np.unique(elements.to_numpy(str), return_inverse=True)
+        heights = np.array([np.median(guess[element == e, AMPLITUDE]) for e in range(len(names))])
+        scale, level = float(np.abs(heights).max()), float(np.median(guess[:, LEVEL]))
+        image = ((frame.data - level) / scale).astype(np.float32)
+        return cls(
+            image,
+            scale,
+            level,
+            names,
+            element,
+            heights / scale,
+            guess,
+            float(np.median(width)),
+            spacing_px(start),
+        )
 
 
-def _fits(
-    fit: Together,
-    start: Floats,
-    guess: Floats,
-    element: NDArray[np.intp],
-    sign: Floats,
-    scale: float,
-    level: float,
-    spacing: float,
-) -> Fits:
-    n = len(start)
+def _fits(fit: Together, begin: _Begin, start: Floats, sign: Floats) -> Fits:
+    """Say what came of each listed atom."""
+    n, element, scale, spacing = len(start), begin.element, begin.scale, begin.spacing
     state = fit.state
-    widths = half_widths(fit.scene.stamps(state))
+    stamps = fit.scene.stamps(state)
+    widths, middle = half_widths(stamps), stamps.shape[-1] // 2
     width = widths[element]
     factor = _inflation(fit, widths)
     covariance = fit.covariance[:n] * factor[element][:, None, None]
@@ -170,33 +237,14 @@ def _fits(
         xy,
         variance,
         start,
-        scale * amplitude,
+        scale * amplitude * stamps[element, middle, middle],
         width,
-        scale * background[at] + level,
-        guess[:, AMPLITUDE],
-        2 * np.pi * width**2 * scale * error,
+        scale * background[at] + begin.level,
+        begin.guess[:, AMPLITUDE],
+        2 * np.pi * width**2 * scale * error * stamps[element, middle, middle],
         scale * np.sqrt(fit.variance[at]),
         flag,
     )
-
-
-def half_widths(stamps: Floats) -> Floats:
-    """Return for each kernel the width of the Gaussian as wide at half its height, px."""
-    middle = stamps.shape[-1] // 2
-    line = np.arange(middle + 1)
-    out = []
-    for stamp in stamps:
-        right = 0.25 * (
-            stamp[middle, middle:]
-            + stamp[middle, middle::-1]
-            + stamp[middle:, middle]
-            + stamp[middle::-1, middle]
-        )
-        below = int(np.argmax(right < 0.5 * right[0]))
-        before = right[below - 1]
-        crossing = line[below - 1] + (before - 0.5 * right[0]) / (before - right[below])
-        out.append(crossing / np.sqrt(2 * np.log(2)))
-    return np.array(out)
 
 
 def _inflation(fit: Together, widths: Floats) -> Floats:
@@ -216,11 +264,12 @@ def _inflation(fit: Together, widths: Floats) -> Floats:
         both = known[a] & known[b]
         total = float((white[a] * white[b])[both].mean()) if both.sum() > 50 else 0.0
         correlation.append(total / power)
+    correlations = Correlations.of(fit.scene.stamps(fit.state))
     factor = []
     distance = np.array(lags, dtype=np.float64)
     for e in range(len(widths)):
         kind = np.full(len(lags), e)
-        weight = fit.correlations.at(distance, kind, kind)[:, [1, 2], [1, 2]]
+        weight = correlations.at(distance, kind, kind)[:, [1, 2], [1, 2]]
         weight /= weight[len(lags) // 2]
         factor.append(float((np.array(correlation) @ weight).mean()))
     return np.clip(factor, 1.0, 25.0)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from .canvas import Canvas, Hat, Image, Places
-from .kernels import Profile
+from .fisher import own_blocks
+from .kernels import Profile, blurred_stamps
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ CG_TOLERANCE = 0.02
 CG_ROUNDS = 30
 #: How large a kernel's tail or fringe may be beyond two widths, and where it has fallen to 1 / e,
 #: as part of the reach.
-TAIL_SIZE, TAIL_DECAY = 0.25, 0.22
+TAIL_SIZE, TAIL_DECAY = 0.1, 0.15
 #: Variances by which elements may differ from the first, in squares of the width.
 SHARPEST, WIDEST = -0.2, 1.5
 #: Columns of the background that are solved for along with the kernel: polynomials up to here.
@@ -111,16 +112,7 @@ class Scene:
 
     def stamps(self, state: State) -> Floats:
         """Return the kernel of each element on whole pixels, (elements, 2 R + 1, 2 R + 1)."""
-        reach = self.profile.reach_px
-        canvas = Canvas((1, 1), 2 * reach)
-        ky, kx = canvas.frequencies()
-        whole = canvas.kernel_hat(np.tensordot(state.weights, self.functions, axes=1))
-        middle_at = (reach, reach)
-        stamps = [
-            np.roll(canvas.back(whole * np.exp(-0.5 * b * (kx**2 + ky**2))), middle_at, (0, 1))
-            for b in state.blur
-        ]
-        return np.stack(stamps)[:, : 2 * reach + 1, : 2 * reach + 1].astype(np.float64)
+        return blurred_stamps(np.tensordot(state.weights, self.functions, axes=1), state.blur)
 
     def blurred(self, variance: float) -> NDArray[np.float32]:
         """Return the transform of a Gaussian of that variance in px²."""
@@ -253,20 +245,11 @@ class Step:
 
     def blocks(self) -> Floats:
         """Return the 3x3 blocks of Jᵀ W J of each atom, (N, 3, 3), with the actual pixels."""
-        scene, canvas = self.scene, self.scene.canvas
-        seen = canvas.hat(canvas.around(self.weight))
-        ky, kx = canvas.frequencies()
-        out = np.empty((self.n, 3, 3))
-        for rows, places, hat in zip(self.rows, self.places, self.hats, strict=True):
-            plain = hat / scene.prefilter
-            stamps = [canvas.back(plain * f) for f in (1.0, -1j * kx, -1j * ky)]
-            for i in range(3):
-                for j in range(i, 3):
-                    product = canvas.hat(stamps[i] * stamps[j]) * scene.prefilter
-                    value = places.value @ canvas.back(seen * np.conj(product)).ravel()
-                    out[rows, i, j] = out[rows, j, i] = value
-        scale = np.stack([np.ones(self.n), self.state.amplitude, self.state.amplitude], axis=1)
-        return out * scale[:, :, None] * scale[:, None, :]
+        scene = self.scene
+        plain = [hat / scene.prefilter for hat in self.hats]
+        return own_blocks(
+            scene.canvas, self.weight, plain, self.places, self.rows, self.state.amplitude
+        )
 
     def solve(self, damping: float) -> Floats:
         """Return the step that the linearised model asks for."""

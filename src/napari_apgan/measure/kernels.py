@@ -7,12 +7,16 @@ probe with all its tails on columns of different width, in HRTEM one transfer fu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
+
+from napari_apgan.errors import UserError
+
+from .canvas import Canvas
 
 Floats = NDArray[np.float64]
 
@@ -90,16 +94,53 @@ class Kernel:
         Of the basis; the profile is 1 in its middle.
     blur_px2 : mapping
         Variance by which the profile of each element is blurred (or, if negative, sharpened).
-    width_px : float
-        Width of the Gaussian that fits the middle of the profile best.
     """
 
     profile: Profile
     weights: Floats
     blur_px2: Mapping[str, float] = field(default_factory=dict)
-    width_px: float = 1.0
 
-    def stamp(self) -> Floats:
-        """Return the profile on whole pixels, without the blur of an element."""
-        whole: Floats = np.tensordot(self.weights, self.profile.functions(), axes=1)
-        return whole
+    def stamps(self, elements: Sequence[str]) -> Floats:
+        """Return the images of elements on whole pixels, (elements, 2 reach + 1, 2 reach + 1).
+
+        Raises
+        ------
+        UserError
+            When the kernel does not know an element.
+        """
+        unknown = sorted(set(elements) - set(self.blur_px2))
+        if unknown:
+            raise UserError(
+                f"The kernel knows {', '.join(self.blur_px2)} but not {', '.join(unknown)}: learn "
+                "it from a frame that shows them all."
+            )
+        blur = np.array([self.blur_px2[e] for e in elements])
+        return blurred_stamps(np.tensordot(self.weights, self.profile.functions(), axes=1), blur)
+
+
+def blurred_stamps(stamp: Floats, variances: Floats) -> Floats:
+    """Blur a (2 R + 1, 2 R + 1) image by Gaussians, (variances, 2 R + 1, 2 R + 1)."""
+    reach = stamp.shape[0] // 2
+    canvas = Canvas((1, 1), 2 * reach)
+    ky, kx = canvas.frequencies()
+    hat, squared = canvas.kernel_hat(stamp), kx**2 + ky**2
+    images = [
+        np.roll(canvas.back(hat * np.exp(-0.5 * v * squared)), (reach, reach), axis=(0, 1))
+        for v in variances
+    ]
+    return np.stack(images)[:, : 2 * reach + 1, : 2 * reach + 1].astype(np.float64)
+
+
+def half_widths(stamps: Floats) -> Floats:
+    """Return for each kernel the width of the Gaussian as wide at half its height, px."""
+    middle = stamps.shape[-1] // 2
+    out = []
+    for stamp in stamps:
+        arms = (stamp[middle, middle:], stamp[middle, middle::-1])
+        arms += (stamp[middle:, middle], stamp[middle::-1, middle])
+        mean = sum(arms) / 4.0
+        below = max(int(np.argmax(mean < 0.5 * mean[0])), 1)
+        drop = mean[below - 1] - mean[below]
+        crossing = below - 1 + (mean[below - 1] - 0.5 * mean[0]) / max(drop, 1e-12)
+        out.append(crossing / np.sqrt(2 * np.log(2)))
+    return np.array(out)

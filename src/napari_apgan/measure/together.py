@@ -25,10 +25,12 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.intp]
 Image = NDArray[np.float32]
 
-#: Rounds with the atoms held, with everything open, and with the kernel held.
-HELD_ROUNDS = 3
-LEARNING_ROUNDS = 5
-FINAL_ROUNDS = 3
+#: Rounds with the atoms held (more where several elements share a kernel, or nothing else is
+#: asked), with everything open, and with the kernel held.
+HELD_ROUNDS = 1
+HELD_LONGER = 3
+LEARNING_ROUNDS = 6
+FINAL_ROUNDS = 2
 #: Levenberg's damping while the steps are long.
 DAMPING = 1e-3
 #: Largest step in one round, in widths.
@@ -48,6 +50,10 @@ OUTSIDE_PLACE = 0.08
 OUTSIDE_AMPLITUDE = 0.2
 #: Pixels' variance is never taken below this part of the mean one.
 LEAST_VARIANCE = 0.2
+#: Atoms of an element whose errors stand for all while the kernel is learned.
+SAMPLE = 150
+#: Nearest distances within which neighbours count for the errors.
+REACH_OF_NEIGHBOURS = 3.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,6 @@ class Together:
     covariance: Floats
     alone: Floats
     own: Floats
-    correlations: Correlations
 
 
 def fit_together(
@@ -101,7 +106,7 @@ def fit_together(
     *,
     width: float,
     spacing: float,
-    kernel: Kernel | None = None,
+    known: tuple[Kernel, list[str]] | None = None,
     held: bool = False,
 ) -> Together:
     """Fit all atoms of a frame together.
@@ -116,17 +121,18 @@ def fit_together(
         About how high the peaks of each element are.
     width, spacing : float
         Usual width of a peak and distance of nearest atoms, px.
-    kernel : Kernel, optional
-        Taken as it is; learned from the frame when left out.
+    known : (Kernel, list of str), optional
+        Kernel to be taken as it is, and the names of the elements; learned when left out.
     held : bool
         Whether the positions are right already, and only the rest is to be found.
     """
-    scene, state, atoms = _begin(image, valid, xy, element, amplitude, width, spacing, kernel)
-    learn = kernel is None
+    scene, state, atoms = _begin(image, valid, xy, element, amplitude, width, spacing, known)
+    learn = known is None
     weight = scene.weight / max(float(scene.image[valid].var()), 1e-12)
-    rounds = HELD_ROUNDS + (0 if held else LEARNING_ROUNDS)
+    held_rounds = HELD_ROUNDS + (HELD_LONGER if held or len(amplitude) > 1 else 0)
+    rounds = held_rounds + (0 if held else LEARNING_ROUNDS)
     for number in range(rounds):
-        fixed = number < HELD_ROUNDS
+        fixed = number < held_rounds
         step = Step(scene, state, weight, _known(state, atoms, spacing, fixed), learn)
         residual = (scene.image - step.model) * scene.weight
         state = step.moved(step.solve(DAMPING), LONGEST_STEP * width)
@@ -135,14 +141,14 @@ def fit_together(
             weight = scene.weight / _variance(scene, step.model, residual, atoms)
         if learn and fixed:
             state = _narrowest_first(state)
-        if number >= HELD_ROUNDS - 1 and not held:
+        if number >= held_rounds - 1 and not held:
             atoms = replace(atoms, absent=_absent(state, atoms))
-        if number == HELD_ROUNDS and not held:
+        if number == held_rounds and not held:
             state, atoms = _with_missed(scene, step, state, atoms, residual, weight, spacing)
     for number in range(0 if held else FINAL_ROUNDS):
         if number == 0 and learn:
-            covariance = _errors(scene, state, atoms, weight, spacing)[0]
-            state = _blurred(state, atoms, covariance)
+            step = Step(scene, state, weight, _known(state, atoms, spacing, False), False)
+            state = _blurred(state, atoms, step, spacing)
         step = Step(scene, state, weight, _known(state, atoms, spacing, False), False)
         residual = (scene.image - step.model) * scene.weight
         state = step.moved(step.solve(0.0), LONGEST_STEP * width)
@@ -151,13 +157,10 @@ def fit_together(
     step = Step(scene, state, weight, _known(state, atoms, spacing, False), False)
     residual = (scene.image - step.model) * scene.weight
     variance = _variance(scene, step.model, residual, atoms)
-    covariance, alone, own, correlations = _errors(
-        scene, state, atoms, scene.weight / variance, spacing
-    )
+    step.weight = scene.weight / variance
+    covariance, own = _errors(step, spacing)
     usual = _usual(state, atoms)[0]
-    return Together(
-        scene, state, atoms, usual, variance, residual, covariance, alone, own, correlations
-    )
+    return Together(scene, state, atoms, usual, variance, residual, covariance, _alone(step), own)
 
 
 def _begin(
@@ -168,17 +171,18 @@ def _begin(
     amplitude: Floats,
     width: float,
     spacing: float,
-    kernel: Kernel | None,
+    known: tuple[Kernel, list[str]] | None,
 ) -> tuple[Scene, State, Atoms]:
     """Set up the scene with the atoms around it."""
-    if kernel is None:
+    if known is None:
         reach = int(np.clip(round(4.5 * spacing), max(12, 5 * width), 40))
         profile = Profile(max(0.6 * width, 0.8), reach)
         gauss = np.exp(-(profile.centers_px**2) / (2 * width**2))
         weights, blur = gauss / middle(gauss), np.zeros(len(amplitude))
     else:
+        kernel, names = known
         profile, weights = kernel.profile, kernel.weights
-        blur = np.array(list(kernel.blur_px2.values()))
+        blur = np.array([kernel.blur_px2[n] for n in names])
     scene = Scene(image, valid, profile, width, max(2.0 * spacing, 4.0 * width))
     outside, kind = continue_lattice(xy, element, scene.image.shape, profile.reach_px, spacing)
     element = np.concatenate([element, kind])
@@ -256,15 +260,12 @@ def _variance(scene: Scene, model: Image, residual: Image, atoms: Atoms) -> Imag
     return np.maximum(variance, LEAST_VARIANCE * mean).astype(np.float32)
 
 
-def _errors(
-    scene: Scene, state: State, atoms: Atoms, weight: Image, spacing: float
-) -> tuple[Floats, Floats, Floats, Correlations]:
-    """Return covariances of all atoms, variances of lone ones, and the kernels' correlations."""
-    known = _known(state, atoms, spacing, False)
-    step = Step(scene, state, weight, known, False)
-    stamps = scene.stamps(state)
-    correlations = Correlations.of(stamps)
+def _errors(step: Step, spacing: float, of: Ints | None = None) -> tuple[Floats, Floats]:
+    """Return (M, 3, 3) covariances of atoms, (M, 2) of x and y were they without neighbours."""
+    state, known = step.state, step.known
+    of = np.arange(len(state.xy)) if of is None else of
     prior = np.stack([known.amplitude_precision, known.xy_precision, known.xy_precision], axis=1)
+    prior = prior[:, :, None] * np.eye(3)
     blocks = step.blocks()
     covariance = local_covariances(
         state.xy,
@@ -272,27 +273,43 @@ def _errors(
         state.element,
         blocks,
         prior,
-        correlations,
-        reach=3.3 * spacing,
+        Correlations.of(step.scene.stamps(state)),
+        reach=REACH_OF_NEIGHBOURS * spacing,
+        of=of,
     )
-    kinds = np.arange(len(stamps))
-    ideal = correlations.at(np.zeros((len(kinds), 2)), kinds, kinds)[state.element]
-    power = float(weight[scene.valid].mean()) * np.maximum(state.amplitude**2, 1e-12)
-    alone = 1.0 / (power[:, None] * np.einsum("nii->ni", ideal)[:, 1:])
-    own = blocks + prior[:, :, None] * np.eye(3)
+    own = blocks[of] + prior[of]
     own[:, range(3), range(3)] *= 1 + 1e-9
     own[:, range(3), range(3)] += 1e-9
-    own = np.linalg.inv(own)[:, [1, 2], [1, 2]]
-    return covariance, alone, own, correlations
+    return covariance, np.linalg.inv(own)[:, [1, 2], [1, 2]]
 
 
-def _blurred(state: State, atoms: Atoms, covariance: Floats) -> State:
+def _alone(step: Step) -> Floats:
+    """Return (N, 2) variances of x and y of atoms with all their pixels and no neighbours."""
+    scene, state = step.scene, step.state
+    stamps = scene.stamps(state)
+    slopes = [np.stack([(np.gradient(s, axis=a) ** 2).sum() for a in (1, 0)]) for s in stamps]
+    power = float(step.weight[scene.valid].mean()) * np.maximum(state.amplitude**2, 1e-12)
+    return 1.0 / (power[:, None] * np.array(slopes)[state.element])
+
+
+def _sample(state: State, atoms: Atoms) -> Ints:
+    """Return some atoms of each element, for errors that stand for all."""
+    parts = []
+    for e in range(len(state.blur)):
+        own = np.flatnonzero((state.element == e) & atoms.free & ~atoms.absent)
+        parts.append(own[:: max(len(own) // SAMPLE, 1)])
+    return np.concatenate(parts)
+
+
+def _blurred(state: State, atoms: Atoms, step: Step, spacing: float) -> State:
     """Take the errors of the positions out of the learned kernel."""
+    sample = _sample(state, atoms)
+    error = _errors(step, spacing, sample)[0][:, [1, 2], [1, 2]].mean(axis=1)
     blur = state.blur.copy()
     for e in range(len(blur)):
-        own = (state.element == e) & atoms.free & ~atoms.absent
+        own = state.element[sample] == e
         if own.any():
-            blur[e] += float(np.median(covariance[own][:, [1, 2], [1, 2]]))
+            blur[e] += float(np.median(error[own]))
     return replace(state, blur=blur)
 
 
