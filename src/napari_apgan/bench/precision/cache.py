@@ -154,7 +154,7 @@ def _bytes_of(ideal: Ideal) -> bytes:
 def _read(path: Path, drawn: SimulationSettings) -> Ideal | None:
     """Return the kept image; None when the file is broken, so that it is made anew."""
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
         about = json.loads(arrays["about"].tobytes())
         columns = Columns(

@@ -200,13 +200,16 @@ def _shifted(columns: Columns) -> Bools:
 
 
 def _far_apart(scene: Scene, rng: np.random.Generator) -> Bools:
-    """Choose columns at random, on and around the frame, no two of them near each other."""
+    """Choose columns at random, no two of them near each other, those inside the frame first."""
     chosen = np.zeros(len(scene.columns), dtype=np.bool_)
     place = scene.columns.xy_px * scene.pixel_size_pm
     taken: list[Floats] = []
     # Where oxygen is not seen, its columns say nothing.
     seen = scene.columns.sublattice != "O"
-    for k in rng.permutation(np.flatnonzero(seen)).tolist():
+    extent = np.array([scene.shape[1], scene.shape[0]])
+    inside = (np.abs(scene.columns.xy_px - (extent - 1) / 2) < 0.4 * extent).all(axis=1)
+    order = [rng.permutation(np.flatnonzero(seen & part)) for part in (inside, ~inside)]
+    for k in np.concatenate(order).tolist():
         if all(math.hypot(*(place[k] - other)) >= APART_PM for other in taken):
             taken.append(place[k])
             chosen[k] = True
