@@ -4,7 +4,8 @@ An adversarial training has no single loss whose fall says that all is well. Wha
 
 * *collapse*: the generator's maps lose their contrast, or are the same whatever the input;
 * *divergence*: the generator's loss rises while the discriminator tells every map apart;
-* *an idle adversary*: the discriminator has never learned to tell anything apart.
+* *an idle adversary*: the discriminator has never learned to tell anything apart, or the generator
+  has broken it and it takes every map for a drawn one.
 
 A discriminator that comes to chance later is no fault: this is the equilibrium that is sought.
 """
@@ -40,6 +41,9 @@ SAME = 0.9
 WINS = 0.05
 #: And above which it has not learned a thing.
 IDLE = 0.95
+#: Above this it is worse than a guess: it takes generated maps for drawn ones. To take everything
+#: for drawn costs 2 as a mean squared error; equilibrium is at 1.
+FOOLED = 1.5
 #: Steps after which an adversary should have learned something.
 IDLE_STEPS = 300
 #: Rise of the generator's loss above the lowest running mean that is more than scatter.
@@ -114,7 +118,8 @@ class Balance:
         self._likeness, self._drawn_likeness = _Mean(), _Mean()
         self._lowest = math.inf
         self._had_contrast = False
-        self._flat, self._same, self._diverging = _Episode(), _Episode(), _Episode()
+        self._flat, self._same = _Episode(), _Episode()
+        self._diverging, self._fooled = _Episode(), _Episode()
 
     def add(self, losses: Mapping[str, float], seen: Seen) -> list[str]:
         """Take in one step; return what is to be said, usually nothing.
@@ -174,7 +179,16 @@ class Balance:
         )
 
     def _idleness(self, judge: float) -> str:
-        self._never_learned = self._never_learned and judge > IDLE
+        # The first steps of a running mean scatter as single steps do.
+        learned = judge < IDLE and self._step > MEMORY
+        self._never_learned = self._never_learned and not learned
+        if self._fooled.begins(judge > FOOLED):
+            self._never_learned = False  # this says more
+            return (
+                "The discriminator takes every map for a drawn one (noticed in step "
+                f"{self._step}): the generator has broken it, and the adversarial loss teaches "
+                "nothing. Lower the rates or the adversarial weight, or train without an adversary."
+            )
         if not self._never_learned or self._step < IDLE_STEPS:
             return ""
         self._never_learned = False  # said once

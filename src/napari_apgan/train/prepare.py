@@ -15,7 +15,7 @@ from napari_apgan.atoms import positions, with_calibration
 from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
 from napari_apgan.io.pairs import Pair, write_pairs
-from napari_apgan.maps import default_radius_px
+from napari_apgan.maps import color_code, default_radius_px
 from napari_apgan.models.card import ModelCard, read_card, resolve_model
 from napari_apgan.predict.resample import LARGEST_RATIO, SAME_SIZE, resample_frame
 from napari_apgan.regions import learn_mask
@@ -79,6 +79,11 @@ def prepare_run(
             f"The model to continue from was trained with the preset {card.preset!r}, not "
             f"{preset.name!r}: choose that preset, or start from scratch."
         )
+    if card is not None and card.network.coding != preset.network.coding:
+        raise UserError(
+            "The model to continue from codes its elements in another way (one channel each, or "
+            f"colours): choose coding {card.network.coding!r}, or start from scratch."
+        )
     notes: list[str] = []
     settings, pairs, validation = _sources(settings, pairs, validation, notes)
     simulated = _simulated_elements(settings, elements)
@@ -93,6 +98,8 @@ def prepare_run(
     held_pairs = training[len(pairs) :]
     training = training[: len(pairs)]
     chosen = _labelled_elements(training, elements, simulated, notes)
+    if preset.network.coding == "rgb":
+        color_code(len(chosen))  # refuses more elements than colours tell apart
     if held and not _count_atoms(held_pairs, chosen):
         raise UserError(
             "The validation pairs hold no labelled atom inside a complete region: label some, or "

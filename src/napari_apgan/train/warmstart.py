@@ -20,7 +20,9 @@ def copy_weights(
 
     Output channels are matched by the elements' names. An element unknown to the earlier model
     starts from the channel of its contrast where there is one, as the bundled model's ``bright``
-    and ``dark`` are; otherwise it keeps its fresh weights. A dropped one is left behind.
+    and ``dark`` are; otherwise it keeps its fresh weights. A dropped one is left behind. A network
+    that paints its elements in colours keeps all its outputs fresh unless the elements are the
+    same, in the same order.
 
     Parameters
     ----------
@@ -41,12 +43,24 @@ def copy_weights(
         When the networks are of different kinds or sizes.
     """
     before = earlier.card.element_names
+    names = [_name(e) for e in elements]
     origin = [_origin(e, before) for e in elements]
+    painted = network.painted_elements is not None
+    if painted:
+        # Colours belong to places among the elements: another list means another picture.
+        origin = [k if names == before else None for k in range(len(names))]
     source = earlier.network.state_dict()
     outputs = tuple(f"{layer}." for layer in network.element_layers)
     for name, tensor in network.state_dict().items():
         old = source.get(name)
-        if name.startswith(outputs) and old is not None and old.shape[1:] == tensor.shape[1:]:
+        if painted and name.startswith(outputs) and None in origin:
+            continue
+        if (
+            not painted
+            and name.startswith(outputs)
+            and old is not None
+            and old.shape[1:] == tensor.shape[1:]
+        ):
             each = len(tensor) // len(elements)
             for to, of in enumerate(origin):
                 if of is not None:
@@ -58,7 +72,7 @@ def copy_weights(
                 "The model to continue from has another network than this preset: "
                 "start from scratch, or choose the preset it was trained with."
             )
-    return [_name(e) for e, of in zip(elements, origin, strict=True) if of is None]
+    return [name for name, of in zip(names, origin, strict=True) if of is None]
 
 
 def _name(element: str | Element) -> str:
