@@ -175,7 +175,7 @@ def answer(
         n_vacancies=len(pair.vacancies),
         vacuum_nm2=marks.vacuum_nm2,
         in_vacuum=int(region_mask_of(p, marks.vacuum).sum()),
-        matches=_matches(predicted, marks, i, j, label),
+        matches=_matches(predicted, marks, (i, j), label, tolerance_px),
         fitted=label != MAP,
     )
 
@@ -198,10 +198,16 @@ def _vacancies(p: Floats, marks: Marks, tolerance_px: float) -> _Counts:
     return _Counts(hit=int(filled.sum()), missed=int(torn.sum()))
 
 
-def _matches(predicted: pd.DataFrame, marks: Marks, i: Ints, j: Ints, label: str) -> _Matches:
-    pair = marks.pair
+def _matches(
+    predicted: pd.DataFrame, marks: Marks, rows: tuple[Ints, Ints], label: str, tolerance_px: float
+) -> _Matches:
+    (i, j), pair = rows, marks.pair
     t, sites = positions(pair.pair.atoms)[j], positions(pair.undisplaced)[j]
-    to_pm = pair.pair.frame.calibration.to_pm
+    calibration = pair.pair.frame.calibration
+    to_pm = calibration.to_pm
+    # A blind guess within the tolerance is off by two thirds of it: bounds of atoms of which the
+    # frame shows a mere edge are larger, and would lift the mean that others are held against.
+    blind = 2 / 3 * tolerance_px * (calibration.mean_pm or np.inf)
     sigma = np.full((len(i), 2), np.nan)
     for axis, name in enumerate(SIGMAS[label]):
         if name in predicted:
@@ -209,8 +215,8 @@ def _matches(predicted: pd.DataFrame, marks: Marks, i: Ints, j: Ints, label: str
     return _Matches(
         error=to_pm(positions(predicted)[i] - t),
         shift=to_pm(t - sites),
-        cramer_rao=marks.limits.cramer_rao_pm[j],
-        bayesian=marks.limits.bayesian_pm[j],
+        cramer_rao=np.minimum(marks.limits.cramer_rao_pm[j], blind),
+        bayesian=np.minimum(marks.limits.bayesian_pm[j], blind),
         sigma=sigma,
         flagged=np.char.startswith(predicted["flag"].to_numpy(str)[i], FAILED),
         element=pair.pair.atoms["element"].to_numpy(str)[j],

@@ -10,20 +10,18 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ellipe
 
-from napari_apgan.atoms import positions
 from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
-from napari_apgan.measure import cramer_rao_pm, refine
+from napari_apgan.measure import bayesian_pm, cramer_rao_pm, learn_kernel, mean_radial_pm
 from napari_apgan.settings import write_atomically
 from napari_apgan.simulate.pairs import SimulatedPair
 
 Floats = NDArray[np.float64]
 
 #: Raised when the bounds are computed in another way, so that kept ones are computed again.
-VERSION = 1
+VERSION = 2
 #: Groups of pixels, by brightness, whose noise is measured.
 NOISE_GROUPS = 12
 
@@ -69,23 +67,10 @@ def noise_of(pair: SimulatedPair) -> Floats:
     return np.sqrt(np.maximum(offset + slope * expected, floor))
 
 
-def mean_radial(sigma_pm: Floats) -> Floats:
-    """Return the mean distance of normal errors with (N, 2) standard deviations along two axes.
-
-    ``sqrt(2 / π) a E(1 - b² / a²)`` with a ≥ b and E the complete elliptic integral of the second
-    kind; for equal axes this is ``sqrt(π / 2) a`` (Rayleigh).
-    """
-    small, large = np.sort(np.asarray(sigma_pm, dtype=np.float64).reshape(-1, 2), axis=1).T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        parameter = np.where(large > 0, 1.0 - np.square(small / large), 0.0)
-    mean: Floats = np.sqrt(2 / np.pi) * large * ellipe(parameter)
-    return mean
-
-
 def frame_limits(
     pair: SimulatedPair, polarity: Mapping[str, Polarity], *, prior_pm: float
 ) -> Limits:
-    """Return the limits of a simulated frame.
+    """Return the limits of a simulated frame, with the kernel that its noise-free image shows.
 
     Parameters
     ----------
@@ -96,22 +81,23 @@ def frame_limits(
         Standard deviation of the displacements along one axis.
     """
     atoms, noisy = pair.pair.atoms, pair.pair.frame
-    unknown = Limits.unknown(len(atoms))
     ideal = Frame(pair.expected, np.ones_like(noisy.valid), noisy.calibration)
-    fitted = refine(ideal, atoms, polarity=polarity)
-    known = np.flatnonzero(fitted["width_px"].notna().to_numpy())
-    if not len(known):
-        return unknown
-    usable = fitted.iloc[known].reset_index(drop=True)
-    usable[["x_px", "y_px"]] = positions(atoms)[known]
     try:
-        axes = cramer_rao_pm(noisy, usable, noise=noise_of(pair))
+        # Atoms beyond the border come after those of the frame; they are neighbours, too.
+        kernel, table = learn_kernel(ideal, atoms, polarity=polarity)
     except UserError:
-        return unknown
-    bound = unknown.cramer_rao_pm.copy()
-    bound[known] = mean_radial(axes)
-    bound[~np.isfinite(bound)] = np.nan
-    return Limits(bound, unknown.bayesian_pm)
+        return Limits.unknown(len(atoms))
+    noise = noise_of(pair)
+    axes = cramer_rao_pm(noisy, table, noise=noise, kernel=kernel)
+    known = bayesian_pm(noisy, table, noise=noise, kernel=kernel, prior_pm=prior_pm)
+    return Limits(*(_mean(both[: len(atoms)]) for both in (axes, known)))
+
+
+def _mean(axes_pm: Floats) -> Floats:
+    """Return the bound of the mean radial error; NaN where no pixel tells anything."""
+    mean = mean_radial_pm(axes_pm)
+    mean[~np.isfinite(mean)] = np.nan
+    return mean
 
 
 def write_limits(path: Path, limits: Sequence[Limits]) -> None:
