@@ -240,7 +240,8 @@ def test_coverage_counts_both_axes_and_each_kind_has_its_own_error_bars() -> Non
     moved = make_atoms(positions(pair.pair.atoms) + np.array([0.1, 0.3]), "C").assign(
         sigma_x_pm=0.2 * PM, sigma_y_pm=0.2 * PM
     )
-    assert columns_of(moved, pair, "offered").errors.coverage == 0.5
+    errors = columns_of(moved, pair, "offered").errors
+    assert (errors.coverage, errors.coverage_95) == (0.5, 1.0)
     assert columns_of(moved, pair, "map").errors.coverage is None
 
 

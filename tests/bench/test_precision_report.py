@@ -40,7 +40,7 @@ def columns(**changes: object) -> Columns:
         "errors": Errors(
             n=99, mean_pm=5.5, std_pm=2.5, rms_pm=6.0, bias_x_pm=0.1, bias_y_pm=-0.2, skill=0.7,
             gain=0.8, cramer_rao_pm=5.0, bayesian_pm=4.4, over_cramer_rao=1.1, over_bayesian=1.25,
-            coverage=0.68,
+            coverage=0.68, coverage_95=0.94,
         ),
     }  # fmt: skip
     return Columns.model_validate(fields | changes)
@@ -93,7 +93,7 @@ def test_every_column_is_in_its_place() -> None:
     assert found["error (pm)"] == "5.50"
     assert found["bias x, y (pm)"] == "+0.10, -0.20"
     assert (found["skill"], found["gain"]) == ("0.700", "0.800")
-    assert found["within one error bar"] == "68.0 %"
+    assert (found["within 1 error bar"], found["within 1.96"]) == ("68.0 %", "94.0 %")
     assert found["fits failed"] == "–"
     bounds = cells(text, "bounds", "`fast`, map")
     assert list(bounds.values())[1:] == ["5.00", "1.100", "–", "4.40", "1.250"]

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_apgan.atoms import positions
+from napari_apgan.measure.calibration import coverage
 from napari_apgan.measure.matching import match
 from napari_apgan.measure.score import FrameToScore, match_atoms, region_mask_of
 from napari_apgan.measure.surroundings import NEIGHBOUR_REACH, in_border_band, near
@@ -92,8 +93,7 @@ class _Matches:
         varied = float(np.square(shift).sum())
         crb, over_crb = _ratio(radial, self.cramer_rao)
         bayes, over_bayes = _ratio(radial, self.bayesian)
-        barred = np.isfinite(self.sigma) & (self.sigma > 0)
-        inside = (np.abs(self.error) <= self.sigma)[barred]
+        bars = coverage(self.error, self.sigma)
         bias_x, bias_y = self.error.mean(axis=0).tolist()
         return Errors(
             n=n,
@@ -108,7 +108,8 @@ class _Matches:
             bayesian_pm=bayes,
             over_cramer_rao=over_crb,
             over_bayesian=over_bayes,
-            coverage=float(inside.mean()) if inside.size else None,
+            coverage=bars["within_68"],
+            coverage_95=bars["within_95"],
         )
 
 

@@ -192,7 +192,7 @@ def _interface(lines: Sequence[Line]) -> str:
 
 def _positions(lines: Sequence[Line]) -> str:
     heads = ["positions", "error (pm)", "its standard deviation (pm)", "bias x, y (pm)", "skill"]
-    heads += ["gain", "within one error bar", "fits failed"]
+    heads += ["gain", "within 1 error bar", "within 1.96", "fits failed"]
     rows = []
     for line in lines:
         x = line.text(lambda c: c.errors.bias_x_pm, 2, sign=True)
@@ -206,6 +206,7 @@ def _positions(lines: Sequence[Line]) -> str:
                 line.text(lambda c: c.errors.skill, 3),
                 line.text(lambda c: c.errors.gain, 3),
                 _percent(line.text(lambda c: c.errors.coverage, 1, scale=100)),
+                _percent(line.text(lambda c: c.errors.coverage_95, 1, scale=100)),
                 _percent(line.text(lambda c: c.flagged, 1, scale=100)),
             ]
         )

@@ -27,8 +27,9 @@ class Errors(BaseModel):
         Mean bounds of the same atoms.
     over_cramer_rao, over_bayesian : float
         Mean error over the mean bound, of the atoms that have one.
-    coverage : float
-        Part of the errors along x and y that lie within their error bar; 0.683 is right.
+    coverage, coverage_95 : float
+        Part of the errors along x and y that lie within their error bar, and within 1.96 of them;
+        0.683 and 0.95 are right.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +47,7 @@ class Errors(BaseModel):
     over_cramer_rao: float | None = None
     over_bayesian: float | None = None
     coverage: float | None = None
+    coverage_95: float | None = None
 
 
 class ElementColumns(BaseModel):
