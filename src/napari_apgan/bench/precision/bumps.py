@@ -12,6 +12,8 @@ from napari_apgan.frames import Frame
 
 Floats = NDArray[np.float64]
 
+#: Peaks fainter than this part of the strongest are none.
+FAINTEST = 1e-3
 #: Steps of the fit, and the widths it may take, in parts of the distance of neighbours.
 STEPS = 12
 WIDTHS = (0.08, 0.6)
@@ -67,11 +69,15 @@ def log_peaks(image: Floats, tuning: Tuning) -> tuple[Floats, Floats]:
 
     Positions are refined by a parabola along each axis.
     """
-    response = -gaussian_laplace(image, tuning.sigma_px, mode="reflect")
+    # The cut kernel does not quite sum to zero, so the level comes off first.
+    level = float(np.median(image))
+    response = -gaussian_laplace(image - level, tuning.sigma_px, mode="reflect")
     reach = max(int(tuning.apart_px), 1)
     dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = np.hypot(dx, dy) <= max(tuning.apart_px, 1.0)
-    rows, columns = np.nonzero(response == maximum_filter(response, footprint=disc))
+    # Rounding makes peaks of plateaus.
+    real = response > max(FAINTEST * float(response.max()), 1e-9 * abs(level))
+    rows, columns = np.nonzero((response == maximum_filter(response, footprint=disc)) & real)
     height = response[rows, columns]
     if not len(height):
         return np.zeros((0, 2)), np.zeros(0)

@@ -83,6 +83,8 @@ class LogGaussianMethod:
         return with_calibration(make_atoms(xy, names, origin="detected"), frame.calibration)
 
     def _name(self, height: float) -> str:
+        if len(self._heights) < 2:
+            return next(iter(self._heights), self.case.elements[0])
         return min(self._heights, key=lambda n: abs(self._heights[n] - np.log(max(height, 1e-9))))
 
 
@@ -153,4 +155,4 @@ def _learn_heights(shown: Sequence[_Searched], tuning: Tuning, case: Case) -> di
             if name in by_name and value > 0:
                 by_name[name].append(float(np.log(value)))
     means = {name: float(np.mean(values)) for name, values in by_name.items() if values}
-    return means or {case.elements[0]: 0.0}
+    return means

@@ -26,7 +26,7 @@ from napari_apgan.frames import Frame
 from napari_apgan.maps import default_radius_px, output_map
 from napari_apgan.simulate.pairs import SimulatedPair
 
-from .answers import MAP, ONLY, Answers, Method, timed
+from .answers import MAP, ONLY, Answers, Method, digest, timed
 from .bumps import filled
 from .cases import Case
 from .classical import LogGaussianMethod
@@ -87,15 +87,33 @@ class AtomAIMethod:
         seed: int,
         workdir: Path,
     ) -> float:
-        """Train as its documentation does."""
+        """Train as its documentation does; weights that were kept in the folder are used again."""
         atomai = _import("atomai")
         self._set_threads()
-        radius = self._radius(train)
-        workdir.mkdir(parents=True, exist_ok=True)
         n_classes = 1 if len(self.case.elements) == 1 else len(self.case.elements) + 1
-        begun = time.perf_counter()
         with quiet():
             network = atomai.models.Segmentor("Unet", nb_classes=n_classes, seed=seed)
+        words = f"{atomai.__version__} {self.cycles} {self.batch} {seed} {self.case.map_radius_px}"
+        kept = workdir / f"atomai-{digest(train, validation, words)}.safetensors"
+        seconds = _load_weights(network.net, kept)
+        if seconds is None:
+            seconds = self._learn(network, train, validation, seed, workdir)
+            _save_weights(network.net, kept, seconds)
+        self._network = network
+        return seconds
+
+    def _learn(
+        self,
+        network: Any,
+        train: Sequence[SimulatedPair],
+        validation: Sequence[SimulatedPair],
+        seed: int,
+        workdir: Path,
+    ) -> float:
+        radius = self._radius(train)
+        workdir.mkdir(parents=True, exist_ok=True)
+        begun = time.perf_counter()
+        with quiet():
             network.fit(
                 inputs([p.pair.frame for p in train]),
                 masks(train, self.case.elements, radius),
@@ -103,11 +121,10 @@ class AtomAIMethod:
                 masks(validation, self.case.elements, radius),
                 training_cycles=self.cycles,
                 batch_size=min(self.batch, len(train), len(validation)),
-                seed=seed,
+                batch_seed=seed,
                 filename=str(workdir / f"atomai-{seed}"),
                 plot_training_history=False,
             )
-        self._network = network
         return time.perf_counter() - begun
 
     def predict(self, frame: Frame, truth: SimulatedPair | None = None) -> Answers:
@@ -238,6 +255,26 @@ def located(found: NDArray[Any], elements: Sequence[str], frame: Frame) -> pd.Da
     return with_calibration(table, frame.calibration)
 
 
+def _save_weights(network: Any, path: Path, seconds: float) -> None:
+    from safetensors.torch import save_file
+
+    weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    save_file(weights, path, metadata={"seconds": f"{seconds:.3f}"})
+
+
+def _load_weights(network: Any, path: Path) -> float | None:
+    """Load kept weights and return the seconds that they took to learn; None without them."""
+    if not path.is_file():
+        return None
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as held:
+        weights = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
+        seconds = float(held.metadata()["seconds"])
+    network.load_state_dict(weights)
+    return seconds
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep what others print, and their warnings, out of the table."""
@@ -258,7 +295,8 @@ def _import(name: str) -> Any:
     import importlib
 
     try:
-        return importlib.import_module(name)
+        with quiet():
+            return importlib.import_module(name)
     except ImportError as error:
         raise UserError(
             f"{name.partition('.')[0]} is not installed ({error}): leave its rows out, or install "
