@@ -71,6 +71,16 @@ def test_info_tells_an_image(pairs_folder: Path, capsys: pytest.CaptureFixture[s
     assert image["pixel_size_x_pm"] == pytest.approx(29, rel=0.04)
 
 
+def test_info_tells_a_pairs_folder(pairs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads(stdout_of(capsys, "info", pairs_folder, "--json"))
+    assert (told["kind"], told["pairs"], told["origins"]) == ("pairs", 3, {"simulated": 3})
+    assert told["sizes"] == ["96 x 96"]
+    assert 27 < told["smallest_pixel_size_pm"] < told["largest_pixel_size_pm"] < 31
+    assert told["pairs_without_pixel_size"] == 0
+    tables = [read_atoms(file) for file in pairs_folder.glob("*.csv")]
+    assert told["atoms"] == sum(map(len, tables)) == sum(told["elements"].values())
+
+
 def test_info_goes_on_after_a_bad_file(
     pairs_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

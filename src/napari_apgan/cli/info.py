@@ -1,7 +1,8 @@
-"""``apgan info``: what is in an image, project, run or model."""
+"""``apgan info``: what is in an image, pairs folder, project, run or model."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
-from napari_apgan.io import READABLE, list_sources, read_atoms
+from napari_apgan.io import READABLE, list_sources, read_atoms, read_pairs
 from napari_apgan.models.card import read_card
 from napari_apgan.project import Project
 from napari_apgan.train import RunFolder
@@ -37,7 +38,11 @@ def describe(path: Path, *, missing: str = "auto") -> dict[str, Any]:
         return _atoms(path)
     if path.suffix.lower() in READABLE:
         return _image(path, missing)
-    raise UserError(f"{path} is no image, project, run, model or atom table that apgan can read.")
+    if path.is_dir() and any(file.suffix.lower() == ".csv" for file in path.iterdir()):
+        return _pairs(path, missing)
+    raise UserError(
+        f"{path} is no image, project, run, model, pairs folder or atom table that apgan can read."
+    )
 
 
 def _calibration(calibration: Calibration) -> dict[str, Any]:
@@ -69,6 +74,28 @@ def _image(path: Path, missing: str) -> dict[str, Any]:
             }
         )
     return {"kind": "image", "path": str(path), "images": images}
+
+
+def _pairs(path: Path, missing: str) -> dict[str, Any]:
+    pairs = read_pairs(path, missing=missing_policy(missing))
+    sizes = [p.frame.calibration.mean_pm for p in pairs]
+    known = [size for size in sizes if size is not None]
+    shapes = {p.frame.shape for p in pairs}
+    counts = Counter(name for p in pairs for name in p.atoms["element"])
+    return {
+        "kind": "pairs",
+        "path": str(path),
+        "pairs": len(pairs),
+        "origins": dict(Counter(p.origin for p in pairs)),
+        "sizes": [f"{rows} x {columns}" for rows, columns in sorted(shapes)],
+        "smallest_pixel_size_pm": min(known, default=None),
+        "largest_pixel_size_pm": max(known, default=None),
+        "pairs_without_pixel_size": len(sizes) - len(known),
+        "atoms": counts.total(),
+        "elements": dict(counts),
+        "missing_fraction": round(sum(p.frame.missing_fraction for p in pairs) / len(pairs), 6),
+        "notes": sorted({p.note for p in pairs if p.note}),
+    }
 
 
 def _project(path: Path) -> dict[str, Any]:
@@ -149,7 +176,7 @@ def register(app: typer.Typer) -> None:
         missing: MissingPixels = "auto",
         as_json: AsJson = False,
     ) -> None:
-        """Say what is in images, projects, runs, models and atom tables."""
+        """Say what is in images, pairs folders, projects, runs, models and atom tables."""
         found: list[dict[str, Any]] = []
         for path in paths:
             try:
