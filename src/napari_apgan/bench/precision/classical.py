@@ -154,5 +154,4 @@ def _learn_heights(shown: Sequence[_Searched], tuning: Tuning, case: Case) -> di
         for name, value in zip(s.element[j].tolist(), height[i].tolist(), strict=True):
             if name in by_name and value > 0:
                 by_name[name].append(float(np.log(value)))
-    means = {name: float(np.mean(values)) for name, values in by_name.items() if values}
-    return means
+    return {name: float(np.mean(values)) for name, values in by_name.items() if values}
