@@ -167,3 +167,9 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path, small_settings, capsys):
     capsys.readouterr()
     assert run(["train", str(pairs), "-o", out, "--simulate", small_settings]) == 2
     assert "show C, which is not among the elements here (Pt)" in said(capsys)[1]
+
+
+def test_an_unknown_coding_is_refused(tmp_path, small_settings, capsys):
+    wrong = ["train", "-o", str(tmp_path / "out"), "--simulate", small_settings, "--coding", "cmyk"]
+    assert run(wrong) == 2
+    assert "--coding takes elements or rgb" in said(capsys)[1]

@@ -129,9 +129,12 @@ def test_thirty_steps_of_the_trainer_lower_the_squared_error(name: str) -> None:
     assert _mse(learner.validated, sample) < 0.9 * min(before, constant)
 
 
-def test_only_the_unet_drops_features_and_only_in_training() -> None:
-    for name, drops in (("fcn1", False), ("fcn2", True)):
-        network = build_network(PRESETS[name], 1)
+def test_the_unet_drops_features_where_asked_and_only_in_training() -> None:
+    unet = PRESETS["fcn2"].network
+    assert unet.options["dropout"] == 0
+    dropping = unet.model_copy(update={"options": unet.options | {"dropout": 0.5}})
+    for spec, drops in ((PRESETS["fcn1"].network, False), (unet, False), (dropping, True)):
+        network = build_network(spec, 1)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -14,6 +14,7 @@ from napari_apgan.elements import Element, make_elements
 from napari_apgan.errors import UserError
 from napari_apgan.io import Pair, read_pairs
 from napari_apgan.models.presets import PRESETS
+from napari_apgan.models.recipe import Coding
 from napari_apgan.project import Project
 from napari_apgan.simulate.examples import find_settings
 from napari_apgan.simulate.settings import SimulationSettings
@@ -45,6 +46,10 @@ RECIPE_OF_EVERYTHING = {
     "validate_every": 1000,
     "patience": 0,
     "ema": 0.998,
+    "batch": 4,
+    "rate": 3e-3,
+    "decay": "linear",
+    "decay_from": 0.15,
     # Where a frame shows nothing but noise, the answer is to stay below the threshold.
     "weights": {"peak_weight": 0.5},
     "augmentation": {"noise": 0.2, "background": 0.1, "gradient": 0.1, "dropout_chance": 0.05},
@@ -176,6 +181,12 @@ def register(app: typer.Typer) -> None:
             float | None,
             typer.Option(help="Their part of every batch: 0.5, or 1 without a training set."),
         ] = None,
+        coding: Annotated[
+            str,
+            typer.Option(
+                help="elements: one map each; rgb: colours of one picture, three elements at most."
+            ),
+        ] = "elements",
         device: Device = "auto",
         seed: Seed = 0,
         resume: Annotated[bool, typer.Option(help="Go on with the run at OUTPUT.")] = False,
@@ -194,6 +205,8 @@ def register(app: typer.Typer) -> None:
                 raise UserError(
                     f"--simulated-share takes a part between 0 and 1, not {simulated_share:g}."
                 )
+            if coding not in get_args(Coding):
+                raise UserError(f"--coding takes elements or rgb, not {coding!r}.")
             held_out, fraction = split_validation(val)
             settings = RunSettings(
                 preset=preset,
@@ -204,6 +217,7 @@ def register(app: typer.Typer) -> None:
                 seed=seed,
                 init=init,
                 validation=fraction,
+                coding=cast(Coding, coding),
                 stream=stream,
                 stream_share=simulated_share or (0.5 if pairs else 1.0),
                 recipe=RECIPE_OF_EVERYTHING if isinstance(stream, ZooSettings) else {},

@@ -1,7 +1,9 @@
 """The two fully convolutional networks that the paper compares its own with: `fcn1` and `fcn2`.
 
-What is called the paper's below is the kind of network each paper describes. Sizes were not
-checked against the papers' supplements or code: every number here is our reading.
+What is called the paper's below is the kind of network each paper describes. The sizes of the U-Net
+are those that AtomAI, by an author of both papers, gives its own by default; those of the
+encoder-decoder are our reading: we found no code of 2017, and later networks of its authors have
+skip connections.
 """
 
 from __future__ import annotations
@@ -97,14 +99,14 @@ class UNet(AtomNetwork):
     """U-Net: each level of the encoder is also handed to the decoder's level of its resolution.
 
     After Ghosh et al., npj Comput. Mater. 7, 100 (2021), `FCNs2` in Chen et al. (2023). The
-    paper's: a U-Net with skip connections, dropout at its narrowest part. Our reading: three
-    poolings; 1, 2, 2 and 3 convolutions of 3x3 from the finest level to the bottom, the same
-    number on the way back; 16 filters at the finest level and twice as many at each coarser one;
-    batch-norm and a leaky ReLU of slope 0.01; half of the bottom's features dropped in training;
-    bilinear upsampling with a 1x1 convolution that halves the features; a sigmoid for each
-    element. One network stands for the paper's ensemble: what is compared is the network, trained
-    once on the same pairs. It has no input for the mask: missing pixels are 0, the median of the
-    image.
+    paper's: a U-Net with skip connections. As AtomAI 0.8 builds it by default: three poolings;
+    1, 2, 2 and 3 convolutions of 3x3 from the finest level to the bottom, the same number on the
+    way back; 16 filters at the finest level and twice as many at each coarser one; a leaky ReLU of
+    slope 0.01; bilinear upsampling with a 1x1 convolution that halves the features; no dropout
+    (optional there, too). Our reading: batch-norm before the leaky ReLU (AtomAI's stands behind it)
+    and a sigmoid for each element. One network stands for the paper's ensemble: what is compared is
+    the network, trained once on the same pairs. It has no input for the mask: missing pixels are
+    0, the median of the image.
 
     Parameters
     ----------
@@ -130,7 +132,7 @@ class UNet(AtomNetwork):
         n_elements: int,
         channels: int = 16,
         layers: Sequence[int] = (1, 2, 2, 3),
-        dropout: float = 0.5,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if len(layers) != 4 or min(layers) < 1:

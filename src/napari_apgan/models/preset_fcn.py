@@ -38,7 +38,7 @@ FCN2 = Preset(
     ),
     network=NetworkSpec(
         kind="fcn2",
-        options={"channels": 16, "layers": (1, 2, 2, 3), "dropout": 0.5},
+        options={"channels": 16, "layers": (1, 2, 2, 3), "dropout": 0.0},
         receptive_field_px=129,
         stride=8,
     ),
