@@ -37,7 +37,7 @@ ALONE = 14.0
 #: Lags in px over which the correlation of the residuals is taken into account.
 LAGS = 4
 #: Part of what all pixels would tell about its place that an atom needs.
-LEAST_TOLD = 0.2
+LEAST_TOLD = 0.25
 #: Amplitude over its standard error that a peak needs.
 LEAST_AMPLITUDE = 0.7
 
@@ -217,7 +217,7 @@ def _fits(fit: Together, begin: _Begin, start: Floats, sign: Floats) -> Fits:
     flag = np.full(n, "", dtype=object)
     error = np.sqrt(np.maximum(covariance[:, 0, 0], 0))
     moved = np.hypot(*(xy - start).T)
-    told = (fit.alone[:n].sum(axis=1)) / np.maximum(fit.own[:n].sum(axis=1), 1e-30)
+    told = fit.told[:n]
     edge = np.array(fit.variance.shape[::-1]) - 1
     at_border = (np.minimum(start, edge - start) < 2.0 * width[:, None]).any(axis=1)
     reasons = (

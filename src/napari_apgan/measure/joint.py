@@ -29,6 +29,8 @@ CG_ROUNDS = 30
 #: How large a kernel's tail or fringe may be beyond two widths, and where it has fallen to 1 / e,
 #: as part of the reach.
 TAIL_SIZE, TAIL_DECAY = 0.1, 0.15
+#: By what part the heights of all atoms of an element may change together in one round.
+COMMON_HEIGHT = 1.0
 #: Variances by which elements may differ from the first, in squares of the width.
 SHARPEST, WIDEST = -0.2, 1.5
 #: Columns of the background that are solved for along with the kernel: polynomials up to here.
@@ -166,6 +168,8 @@ class Step:
         drawn = sum(s * h for s, h in zip(self.sources, self.hats, strict=True))
         self.atoms = scene.canvas.inside(scene.canvas.back(drawn))
         self.model = self.atoms + np.tensordot(state.trend, scene.trends, axes=1) + state.background
+        # The kernel's own height is that of the first element.
+        self.first_height = 1 if learn else 0
         self.columns = self._columns()
         self.n = len(state.amplitude)
         self.prior, self.pull = self._priors()
@@ -181,15 +185,16 @@ class Step:
         return np.stack([a, height * x, height * y])
 
     def _columns(self) -> Image:
-        """Return derivatives by what all atoms share, (G, pixels): basis, blurs, trend."""
+        """Return derivatives by what all atoms share, (G, pixels): heights, basis, blurs, trend."""
         scene, state = self.scene, self.state
-        parts = []
+        back, inside = scene.canvas.back, scene.canvas.inside
+        sources = zip(self.sources, self.hats, strict=True)
+        parts = [inside(back(source * hat)) for source, hat in sources][self.first_height :]
         if self.learn:
             common = sum(
                 s * scene.blurred(b) for s, b in zip(self.sources, state.blur, strict=True)
             )
-            back, inside = scene.canvas.back, scene.canvas.inside
-            parts = [inside(back(common * hat)) for hat in scene.basis_hats]
+            parts += [inside(back(common * hat)) for hat in scene.basis_hats]
             for e in range(1, len(state.blur)):
                 wider = self.sources[e] * self.hats[e] * (-0.5 * scene.k2)
                 parts.append(inside(back(wider)))
@@ -209,16 +214,20 @@ class Step:
         state, scene = self.state, self.scene
         n_trend = len(scene.trends)
         small = np.full(n_trend, 1e-8)
+        heights = np.full(len(state.blur) - self.first_height, 1.0 / COMMON_HEIGHT**2)
         if not self.learn:
-            return small, -state.trend
+            known = np.concatenate([heights, small])
+            return known, -np.concatenate([0 * heights, state.trend])
         width = scene.width_px
         r = scene.profile.centers_px
         tail = np.exp(-np.maximum(r - 2 * width, 0) / (TAIL_DECAY * scene.profile.reach_px))
         spread = np.where(r <= 2 * width, 1.0, TAIL_SIZE * tail)
         spread = np.where(scene.profile.orders > 0, 0.3 * spread, spread)
         blur = np.full(len(state.blur) - 1, 1.0 / (0.2 * width**2) ** 2)
-        precision = np.concatenate([1.0 / spread**2, blur, small])
-        return precision, -np.concatenate([state.weights, state.blur[1:], state.trend])
+        precision = np.concatenate([heights, 1.0 / spread**2, blur, small])
+        return precision, -np.concatenate(
+            [0 * heights, state.weights, state.blur[1:], state.trend]
+        )
 
     def split(self, vector: Floats) -> tuple[Floats, Floats]:
         """Return the (3, N) part of the atoms and the part that is shared."""
@@ -251,9 +260,29 @@ class Step:
             scene.canvas, self.weight, plain, self.places, self.rows, self.state.amplitude
         )
 
+    def _rough_blocks(self) -> Floats:
+        """Return :meth:`blocks` for a weight that hardly changes over a peak: good enough to steer.
+
+        What the kernels tell with all pixels, times the weight around each atom.
+        """
+        scene, state = self.scene, self.state
+        seen = gaussian_filter(scene.canvas.around(self.weight), scene.width_px, mode="constant")
+        pixel = np.rint(state.xy).astype(np.intp) + scene.canvas.reach
+        limit = np.array(scene.canvas.size) - 1
+        around = seen[np.clip(pixel[:, 1], 0, limit[0]), np.clip(pixel[:, 0], 0, limit[1])]
+        around = np.maximum(around, 1e-3 * seen.max())
+        whole = np.empty((len(state.blur), 3, 3))
+        for e, stamp in enumerate(scene.stamps(state)):
+            dy, dx = np.gradient(stamp)
+            parts = np.stack([stamp, -dx, -dy]).reshape(3, -1)
+            whole[e] = parts @ parts.T
+        scale = np.stack([np.ones(self.n), state.amplitude, state.amplitude], axis=1)
+        blocks: Floats = whole[state.element] * scale[:, :, None] * scale[:, None, :]
+        return blocks * around[:, None, None]
+
     def solve(self, damping: float) -> Floats:
         """Return the step that the linearised model asks for."""
-        blocks = self.blocks()
+        blocks = self._rough_blocks()
         prior_atoms, prior_shared = self.split(self.prior)
         diagonal = np.einsum("nii->ni", blocks)
         floor = 1e-3 * np.median(diagonal, axis=0)
@@ -297,7 +326,9 @@ class Step:
         change = atoms[1:].T
         length = np.hypot(*change.T)
         change = change * np.minimum(1.0, longest / np.maximum(length, 1e-12))[:, None]
-        amplitude = state.amplitude + atoms[0]
+        higher, shared = np.split(shared, [len(state.blur) - self.first_height])
+        higher = np.pad(np.maximum(higher, -0.5), (self.first_height, 0))
+        amplitude = (state.amplitude + atoms[0]) * (1.0 + higher[state.element])
         n_trend = len(self.scene.trends)
         weights, blur = state.weights, state.blur
         if self.learn:

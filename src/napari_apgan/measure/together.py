@@ -16,7 +16,7 @@ from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
 from .beyond import continue_lattice
-from .fisher import Correlations, local_covariances
+from .fisher import Correlations, local_covariances, own_blocks
 from .joint import Known, Scene, State, Step, middle
 from .kernels import Kernel, Profile
 
@@ -82,8 +82,8 @@ class Atoms:
 class Together:
     """A joint fit; its first atoms are those that were listed, in their order.
 
-    `covariance` is (N, 3, 3) of amplitude, x, y, without what correlates the noise; `own` (N, 2)
-    the variances of x and y of an atom without neighbours, `alone` the same with all its pixels.
+    `covariance` is (N, 3, 3) of amplitude, x, y, without what correlates the noise; `told` (N,)
+    which part of what all pixels would tell about the place of each atom the valid ones do.
     """
 
     scene: Scene
@@ -93,8 +93,7 @@ class Together:
     variance: Image
     residual: Image
     covariance: Floats
-    alone: Floats
-    own: Floats
+    told: Floats
 
 
 def fit_together(
@@ -158,9 +157,9 @@ def fit_together(
     residual = (scene.image - step.model) * scene.weight
     variance = _variance(scene, step.model, residual, atoms)
     step.weight = scene.weight / variance
-    covariance, own = _errors(step, spacing)
+    covariance = _errors(step, spacing)
     usual = _usual(state, atoms)[0]
-    return Together(scene, state, atoms, usual, variance, residual, covariance, _alone(step), own)
+    return Together(scene, state, atoms, usual, variance, residual, covariance, _told(step))
 
 
 def _begin(
@@ -260,14 +259,14 @@ def _variance(scene: Scene, model: Image, residual: Image, atoms: Atoms) -> Imag
     return np.maximum(variance, LEAST_VARIANCE * mean).astype(np.float32)
 
 
-def _errors(step: Step, spacing: float, of: Ints | None = None) -> tuple[Floats, Floats]:
-    """Return (M, 3, 3) covariances of atoms, (M, 2) of x and y were they without neighbours."""
+def _errors(step: Step, spacing: float, of: Ints | None = None) -> Floats:
+    """Return (M, 3, 3) covariances of amplitude, x and y of atoms."""
     state, known = step.state, step.known
     of = np.arange(len(state.xy)) if of is None else of
     prior = np.stack([known.amplitude_precision, known.xy_precision, known.xy_precision], axis=1)
     prior = prior[:, :, None] * np.eye(3)
     blocks = step.blocks()
-    covariance = local_covariances(
+    return local_covariances(
         state.xy,
         state.amplitude,
         state.element,
@@ -277,19 +276,16 @@ def _errors(step: Step, spacing: float, of: Ints | None = None) -> tuple[Floats,
         reach=REACH_OF_NEIGHBOURS * spacing,
         of=of,
     )
-    own = blocks[of] + prior[of]
-    own[:, range(3), range(3)] *= 1 + 1e-9
-    own[:, range(3), range(3)] += 1e-9
-    return covariance, np.linalg.inv(own)[:, [1, 2], [1, 2]]
 
 
-def _alone(step: Step) -> Floats:
-    """Return (N, 2) variances of x and y of atoms with all their pixels and no neighbours."""
+def _told(step: Step) -> Floats:
+    """Return (N,) which part of what all pixels tell about the places of atoms the valid ones do."""
     scene, state = step.scene, step.state
-    stamps = scene.stamps(state)
-    slopes = [np.stack([(np.gradient(s, axis=a) ** 2).sum() for a in (1, 0)]) for s in stamps]
-    power = float(step.weight[scene.valid].mean()) * np.maximum(state.amplitude**2, 1e-12)
-    return 1.0 / (power[:, None] * np.array(slopes)[state.element])
+    plain = [hat / scene.prefilter for hat in step.hats]
+    ones = np.ones_like(state.amplitude)
+    here = own_blocks(scene.canvas, scene.weight, plain, step.places, step.rows, ones)
+    slopes = [sum((np.gradient(s, axis=a) ** 2).sum() for a in (0, 1)) for s in scene.stamps(state)]
+    return np.einsum("nii->n", here[:, 1:, 1:]) / np.array(slopes)[state.element]
 
 
 def _sample(state: State, atoms: Atoms) -> Ints:
@@ -304,7 +300,7 @@ def _sample(state: State, atoms: Atoms) -> Ints:
 def _blurred(state: State, atoms: Atoms, step: Step, spacing: float) -> State:
     """Take the errors of the positions out of the learned kernel."""
     sample = _sample(state, atoms)
-    error = _errors(step, spacing, sample)[0][:, [1, 2], [1, 2]].mean(axis=1)
+    error = _errors(step, spacing, sample)[:, [1, 2], [1, 2]].mean(axis=1)
     blur = state.blur.copy()
     for e in range(len(blur)):
         own = state.element[sample] == e
