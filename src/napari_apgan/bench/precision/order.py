@@ -14,6 +14,7 @@ from napari_apgan.errors import UserError
 from . import report, run
 from .cases import CASES, CaseData, find_case
 from .methods import METHODS, list_tasks, make_method, parse_amounts
+from .reach import reach_table
 from .run import Outcome, run_tasks
 from .target import target_report, to_target
 from .tasks import REDO, Numbers, Redo, Result, Task
@@ -63,7 +64,9 @@ class Done:
 
     def report(self) -> str:
         """Return all tables."""
-        parts = [report.report(self.outcomes)] if self.outcomes else []
+        asked = reach_table(self.outcomes)
+        parts = ["### Asked and reached", asked] if asked else []
+        parts += [report.report(self.outcomes)] if self.outcomes else []
         if self.timing:
             parts += ["### Training to the first line", target_report(self.timing)]
             parts.append(report.machines(self.timing))
