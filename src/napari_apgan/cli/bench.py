@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from napari_apgan.errors import UserError
 from napari_apgan.train import RunSettings
 
-from . import bench_paper, bench_precision
+from . import bench_ablation, bench_paper, bench_precision
 from .common import AsJson, Device, Seed, listed, print_json, whole_numbers
 
 
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add the group of verbs."""
     bench = typer.Typer(help="Print the tables of docs/benchmarks.md.", no_args_is_help=True)
     app.add_typer(bench, name="bench")
+    bench_ablation.register(bench)
     bench_paper.register(bench)
     bench_precision.register(bench)
 
@@ -123,11 +125,24 @@ def register(app: typer.Typer) -> None:
             str, typer.Option(help="bundled, or another model of contrasts.")
         ] = "bundled",
         frames: Annotated[int, typer.Option(min=1, help="Simulated frames.")] = 96,
+        overlay: Annotated[
+            Path | None,
+            typer.Option(
+                help="Instead: time the first overlay from one labelled region; runs go here."
+            ),
+        ] = None,
         as_json: AsJson = False,
     ) -> None:
         """Detect atoms without any label, on real images and on simulated frames."""
         from napari_apgan.bench.detecting import bench_detect
+        from napari_apgan.bench.overlay import bench_overlay
 
+        if overlay is not None:
+            if data is None:
+                raise UserError("The first overlay is measured on a real image: give --data.")
+            timed = bench_overlay(data, overlay, inits=(model, "scratch"))
+            typer.echo(timed.model_dump_json(indent=2) if as_json else timed.report())
+            return
         result = bench_detect(data, model=model, frames=frames)
         if as_json:
             print_json(result.model_dump(mode="json"))

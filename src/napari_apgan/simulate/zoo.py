@@ -37,6 +37,9 @@ ZOO = 0x200A11
 LANES, EXPOSURES = 4, 3
 #: A lone atom's disc in units of its peak's width; in a lattice the spacing decides.
 LONE_RADIUS = 1.7
+#: Least SNR times the square of the spacing in px. Below, a lattice looks like mere noise, and a
+#: network shown both learns to see lattices in noise.
+SEEN = 9.0
 #: A crystal's atoms stand out by at least this many standard deviations of its image.
 LEAST_CONTRAST = 0.3
 
@@ -78,7 +81,7 @@ class ZooStream:
         view = self._view(lane, turn // EXPOSURES)
         rng = np.random.default_rng([self.seed, ZOO, 1, number])
         low, high = self.settings.snr
-        least = min(max(low, 6.0 / view.sites.spacing_px**2), high)
+        least = min(max(low, SEEN / view.sites.spacing_px**2), high)
         snr = log_uniform(rng, least, high)
         image, valid = record(view.ideal, snr, view.sites.width_px, rng, dark=view.dark)
         shows = CHANNELS if not len(view.sites.xy_px) else (CHANNELS[view.dark],)

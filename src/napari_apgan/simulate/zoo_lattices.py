@@ -156,7 +156,12 @@ def lattice_sites(
     xy, weight = xy[keep], weight[keep]
     size = max(shape)
     for axis in (0, 1):
-        bend = 0.04 * spacing * rng.random() * wave(xy, log_uniform(rng, 3 * spacing, size), rng)
+        bend = (
+            0.04
+            * spacing
+            * rng.random()
+            * wave(xy, log_uniform(rng, 3 * spacing, max(size, 6 * spacing)), rng)
+        )
         xy[:, axis] += bend
     xy += rng.normal(0, 1, xy.shape) * spacing * 0.06 * rng.random() ** 2
     weight = np.maximum(weight, FAINTEST * weight.max(initial=FAINTEST))

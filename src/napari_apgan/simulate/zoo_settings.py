@@ -46,7 +46,7 @@ class ZooSettings(BaseModel):
     snr: tuple[float, float] = (0.2, 10.0)
     crystals: float = Field(default=0.25, ge=0, le=1)
     scattered: float = Field(default=0.18, ge=0, le=1)
-    empty: float = Field(default=0.05, ge=0, le=1)
+    empty: float = Field(default=0.1, ge=0, le=1)
 
     @property
     def title(self) -> str:

@@ -14,12 +14,14 @@ from napari_apgan.atoms import positions
 from napari_apgan.io.pairs import Pair
 from napari_apgan.maps import output_map
 from napari_apgan.measure import find_atoms, match
-from napari_apgan.models.card import HeldOutScore, ModelCard
+from napari_apgan.measure.spread import measure_spread
+from napari_apgan.models.card import HeldOutCalibration, HeldOutScore, ModelCard
 from napari_apgan.models.modelfile import Model
 from napari_apgan.models.networks import AtomNetwork
 from napari_apgan.predict.inference import predict_maps
 from napari_apgan.simulate.zoo_settings import disc_radius_px, shown_channels
 
+from .calibrate import Calibrator
 from .split import Split, atoms_in
 
 #: Thresholds tried; maps are read once at the lowest.
@@ -34,6 +36,7 @@ class Validation:
     threshold: float
     loss: float
     value: float
+    calibration: HeldOutCalibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +49,15 @@ class _Read:
     tolerance_px: float
 
 
-def worth(score: HeldOutScore, loss: float) -> float:
+def worth(score: HeldOutScore, loss: float, f1: float | None = None) -> float:
     """Rank a model: F1 first, then how near its atoms are, then the loss of its maps.
 
     Among models that find the same atoms the more precise wins; before any finds one, the loss
-    tells which is on its way.
+    tells which is on its way. `f1` takes the place of the score's where that is an average over
+    atoms and one over frames is wanted.
     """
     error = 1.0 if score.error_px is None else score.error_px / score.tolerance_px
-    return score.f1 - 0.05 * error - 0.02 * min(loss, 1.0)
+    return (score.f1 if f1 is None else f1) - 0.05 * error - 0.02 * min(loss, 1.0)
 
 
 def validate(
@@ -81,6 +85,7 @@ def validate(
     model = Model(card, network)
     names = card.element_names
     reads: list[_Read] = []
+    calibrator = Calibrator()
     losses: list[tuple[float, int]] = []
     margin = math.ceil(4 * max(card.radius_px.values()))  # no disc is cut where it counts
     for pair, mask in zip(pairs, split.validation, strict=True):
@@ -106,16 +111,31 @@ def validate(
             valid=pair.frame.valid[cut],
         )
         found = found[found["element"].isin(shown)]
-        reads.append(_Read(atoms, inside, found, max(1.5, max(radii.values()))))
+        tolerance_px = max(1.5, max(radii.values()))
+        calibrator.add(
+            found, measure_spread(maps, names, found, radii), atoms, inside, tolerance_px
+        )
+        reads.append(_Read(atoms, inside, found, tolerance_px))
     loss = float(np.average([v for v, _ in losses], weights=[n for _, n in losses]))
     tolerance = float(np.mean([read.tolerance_px for read in reads]))
     scores = [_score(reads, names, t, tolerance, card, split) for t in THRESHOLDS]
-    best_f1 = max(s.f1 for s in scores)
-    best = [k for k, s in enumerate(scores) if s.f1 >= best_f1 - 1e-9]
+    f1 = np.array([s.f1 for s in scores])
+    if card.by_contrast:
+        # Frames of all kinds: one with few atoms, or none, counts as much as one with a thousand.
+        f1 = np.array(
+            [
+                np.mean([_score([r], names, t, tolerance, card, split).f1 for r in reads])
+                for t in THRESHOLDS
+            ]
+        )
+    best_f1 = float(f1.max())
+    best = np.flatnonzero(f1 >= best_f1 - 1e-9).tolist()
     # With nothing found at any threshold, one half is as good as any.
     chosen = best[len(best) // 2] if best_f1 > 0 else int(np.argmin(np.abs(THRESHOLDS - 0.5)))
     score = scores[chosen]
-    return Validation(score, float(THRESHOLDS[chosen]), loss, worth(score, loss))
+    threshold = float(THRESHOLDS[chosen])
+    value = worth(score, loss, float(f1[chosen]))
+    return Validation(score, threshold, loss, value, calibrator.result(threshold))
 
 
 def _box(mask: NDArray[np.bool_], margin: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -170,4 +190,6 @@ def _score(
 
 
 def _f1(true: int, predicted: int, matched: int) -> float:
+    if not true and not predicted:
+        return 1.0
     return 2 * matched / max(true + predicted, 1)
