@@ -192,4 +192,4 @@ def _worse(ask: Ask, values: Sequence[float]) -> float:
 def _beyond_spread(ask: Ask, ours: Sequence[float], theirs: Sequence[float]) -> bool:
     """Say whether ours is better by more than the seeds of both scatter."""
     variance = sum(float(np.var(v, ddof=1)) for v in (ours, theirs) if len(v) > 1)
-    return _worse(ask, theirs) - _worse(ask, ours) > variance**0.5
+    return _worse(ask, theirs) - _worse(ask, ours) > float(np.sqrt(variance))
