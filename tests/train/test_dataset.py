@@ -73,6 +73,37 @@ def test_the_order_of_batches_follows_the_seed() -> None:
     assert not torch.equal(one.draw().x, one.draw().x)
 
 
+LOUD = Augmentation(flip=False, rotate=True, brightness=50.0, dropout=0.9, dropout_chance=1.0)
+
+
+def changed_crops(train: Dataset, used: float, n: int = 40) -> int:
+    """Count crops whose grey values were changed: an offset of 50 leaves no value near zero."""
+    return sum(float(train.draw(used).x[0, 0].abs().max()) > 12 for _ in range(n))
+
+
+def test_at_the_end_of_the_budget_crops_are_as_the_frames_are() -> None:
+    changes = LOUD.model_copy(update={"until": 0.6})
+    train = dataset([lattice_pair()], batch=1, crop_px=32, augmentation=changes)
+    assert changed_crops(train, 0.59) > 25
+    assert changed_crops(train, 0.6) == 0
+    frame = train._frames[0].image
+    crop = train.draw(0.9)
+    assert crop.x[0, 1].all()
+    windows = np.lib.stride_tricks.sliding_window_view(frame, (32, 32))
+    assert (windows == crop.x[0, 0].numpy()).all(axis=(2, 3)).any()
+
+
+def test_the_more_atoms_are_labelled_the_more_crops_stay_as_they_are() -> None:
+    pair = lattice_pair(size=128)
+    few = dataset([pair], batch=1, crop_px=32, augmentation=LOUD)
+    assert few.plain_share == 0
+    n_atoms = sum(map(len, few._atoms))
+    half = LOUD.model_copy(update={"enough_atoms": n_atoms})
+    train = dataset([pair], batch=1, crop_px=32, augmentation=half)
+    assert train.plain_share == 0.5
+    assert 8 < changed_crops(train, 0.0) < 32
+
+
 def test_nothing_to_learn_is_one_sentence() -> None:
     pair = lattice_pair(regions=(Region.whole((64, 64)).model_copy(update={"kind": "ignore"}),))
     with pytest.raises(UserError, match="Nothing is left to train on"):

@@ -114,6 +114,14 @@ class Augmentation(_Frozen):
         Largest fraction of pixels taken away (and marked as missing).
     dropout_chance : float
         Fraction of the crops that lose pixels at all.
+    enough_atoms : int
+        With this many labelled atoms half of the crops stay *plain*: mirrored and turned by
+        quarters alone, with the grey values and the noise of their frame. With n of them the part
+        is ``n / (n + enough_atoms)``: where labels abound, changes mislead more than they teach,
+        since interpolation smooths turned crops and added noise comes on top. 0: none are plain.
+    until : float
+        Fraction of the budget after which all crops are plain, so that the network ends on images
+        such as it will see.
     """
 
     flip: bool = True
@@ -130,6 +138,13 @@ class Augmentation(_Frozen):
     near_atoms: float = Field(default=0.0, ge=0, le=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     dropout_chance: float = Field(default=0.0, ge=0, le=1)
+    enough_atoms: int = Field(default=0, ge=0)
+    until: float = Field(default=1.0, ge=0, le=1)
+
+    @property
+    def plain(self) -> Augmentation:
+        """The same without all that changes grey values or interpolates."""
+        return Augmentation(flip=self.flip, near_atoms=self.near_atoms)
 
 
 class Recipe(_Frozen):
@@ -159,7 +174,9 @@ class Recipe(_Frozen):
     warmup_steps : int
         Steps over which the rate rises from zero.
     decay_from : float
-        Fraction of the budget after which the rate falls to zero along a straight line; 1: never.
+        Fraction of the budget after which the rate falls to zero; 1: never.
+    decay : {"linear", "cosine"}
+        Whether it falls along a straight line or along half a cosine.
     clip_norm : float
         Largest norm of the gradient; 0: not clipped.
     ema : float
@@ -184,6 +201,7 @@ class Recipe(_Frozen):
     weight_decay: float = Field(default=0.0, ge=0)
     warmup_steps: int = Field(default=0, ge=0)
     decay_from: float = Field(default=1.0, ge=0, le=1)
+    decay: Literal["linear", "cosine"] = "linear"
     clip_norm: float = Field(default=0.0, ge=0)
     ema: float = Field(default=0.0, ge=0, lt=1)
     validate_every: int = Field(default=0, ge=0)
@@ -201,7 +219,7 @@ class Preset(_Frozen):
         Key, label and one sentence for the user.
     network : NetworkSpec
     discriminator : NetworkSpec, optional
-        Present for adversarial training.
+        For adversarial training; not built where the adversarial weight is zero.
     recipe : Recipe
     normalisation : str
         Key of :data:`napari_apgan.models.normalise.NORMALISERS`.

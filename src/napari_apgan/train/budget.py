@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from napari_apgan.models.recipe import Recipe
@@ -51,7 +52,10 @@ class Budget:
             factor = min(1.0, (step + 1) / self._recipe.warmup_steps)
         start, used = self._recipe.decay_from, min(self.fraction(step), 1.0)
         if used > start:
-            factor *= max((1 - used) / (1 - start), 0.01)
+            left = (1 - used) / (1 - start)
+            if self._recipe.decay == "cosine":
+                left = 0.5 - 0.5 * math.cos(math.pi * left)
+            factor *= max(left, 0.01)
         return factor
 
     def remaining_s(self, step: int) -> float | None:

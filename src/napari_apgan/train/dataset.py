@@ -13,7 +13,7 @@ from torch import Tensor
 
 from napari_apgan.errors import UserError
 from napari_apgan.io.pairs import Pair
-from napari_apgan.models.recipe import Recipe
+from napari_apgan.models.recipe import Augmentation, Recipe
 
 from .augment import augment
 from .crops import Crop, TrainingFrame, choose_placement, cut_crop, make_training_frame
@@ -86,6 +86,7 @@ class Dataset:
         self.rng = np.random.default_rng(seed)
         self._radii = [radius_px[e] for e in elements]
         self._augmentation = recipe.augmentation
+        self._plain = recipe.augmentation.plain
         #: Crops a step.
         self.batch = recipe.batch
         frames = [
@@ -105,6 +106,8 @@ class Dataset:
         area = np.array([f.learn.sum() for f in shown], dtype=np.float64)
         self._chance = area / area.sum()
         self._atoms = _atoms_by_element(self._frames, len(self._radii))
+        #: Part of the labelled crops that stay plain before `Augmentation.until`.
+        self.plain_share = _plain_share(sum(map(len, self._atoms)), self._augmentation)
         self._probed = shown[0]
         #: Crops that would cover the labelled area once, and the simulated ones drawn beside them.
         self.crops_per_epoch = max(1, round(float(area.sum()) / self.side**2), len(self._frames))
@@ -148,28 +151,38 @@ class Dataset:
             return self._frames[int(number)], np.array([x, y])
         return self._frames[self.rng.choice(len(self._frames), p=self._chance)], None
 
-    def _draw_labelled(self) -> Crop:
+    def _draw_labelled(self, used: float) -> Crop:
+        changes = self._changes(used, self.plain_share)
         frame, anchor = self._choose()
-        placement = choose_placement(frame, self.side, self._augmentation, self.rng, anchor)
-        return cut_crop(frame, placement, self.side, self._radii)
+        placement = choose_placement(frame, self.side, changes, self.rng, anchor)
+        crop = cut_crop(frame, placement, self.side, self._radii)
+        return augment(crop, changes, self.rng)
 
-    def _draw_simulated(self) -> Crop:
+    def _draw_simulated(self, used: float) -> Crop:
         if self._stream is None:
             raise ValueError("there is no stream to draw from")
-        return self._stream.draw(self.side)
+        return augment(self._stream.draw(self.side), self._changes(used, 0.0), self.rng)
 
-    def draw(self) -> Batch:
-        """Draw the next random batch."""
+    def _changes(self, used: float, plain_share: float) -> Augmentation:
+        """Choose what may happen to a crop."""
+        plain = used >= self._augmentation.until or self.rng.random() < plain_share
+        return self._plain if plain else self._augmentation
+
+    def draw(self, used: float = 0.0) -> Batch:
+        """Draw the next random batch.
+
+        Parameters
+        ----------
+        used : float
+            Part of the training's budget that is used up, 0..1.
+        """
         simulated = 0
         if self._share:
             # On average the share, whatever the batch.
             simulated = int(self.batch * self._share + self.rng.random())
         crops = [
-            augment(crop, self._augmentation, self.rng)
-            for crop in (
-                self._draw_simulated() if k < simulated else self._draw_labelled()
-                for k in range(self.batch)
-            )
+            self._draw_simulated(used) if k < simulated else self._draw_labelled(used)
+            for k in range(self.batch)
         ]
         x = np.stack([[c.image, c.valid.astype(np.float32)] for c in crops])
         target = np.stack([c.target for c in crops])
@@ -193,6 +206,13 @@ def _atoms_by_element(
     atoms = np.concatenate([*rows, np.zeros((0, 4))])
     found = [atoms[atoms[:, 3] == c, :3] for c in range(n_elements)]
     return [a for a in found if len(a)]
+
+
+def _plain_share(n_atoms: int, augmentation: Augmentation) -> float:
+    """Return the part of the crops that so many labels allow to leave as they are."""
+    if not augmentation.enough_atoms:
+        return 0.0
+    return n_atoms / (n_atoms + augmentation.enough_atoms)
 
 
 def _crop_side(frames: Sequence[TrainingFrame], wanted_px: int) -> int:

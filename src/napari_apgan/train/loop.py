@@ -183,7 +183,7 @@ class Training:
         factor = self.budget.rate_factor(self.progress.step) * self.progress.rate_factor
         self.learner.set_rates(factor)
         try:
-            losses = self._descend(self.dataset.draw())
+            losses = self._descend(self.dataset.draw(self.budget.fraction(self.progress.step)))
         except NotFiniteError as trouble:
             self._roll_back(str(trouble))
             return
@@ -288,6 +288,7 @@ class Training:
                 update={
                     "threshold": found.threshold,
                     "score": found.score,
+                    "calibration": found.calibration,
                     "step": progress.step,
                     "epoch": epoch,
                     "created": datetime.now(UTC).isoformat(timespec="seconds"),
