@@ -218,7 +218,7 @@ def _fit_chunk(
     inside = ((py >= 0) & (py < rows))[:, :, None] & ((px >= 0) & (px < cols))[:, None, :]
     at = np.clip(py, 0, rows - 1)[:, :, None], np.clip(px, 0, cols - 1)[:, None, :]
     value = channel[at].astype(np.float64)
-    weight = inside & _own_pixels(xy, px, py, tree)
+    weight = inside & own_pixels(xy, px, py, tree)
     centre = xy.copy()
     moving = np.arange(len(xy))
     for _ in range(iterations):
@@ -263,7 +263,7 @@ def _step(
     return step
 
 
-def _own_pixels(xy: Floats, px: NDArray[np.int_], py: NDArray[np.int_], tree: cKDTree) -> Bools:
+def own_pixels(xy: Floats, px: NDArray[np.int_], py: NDArray[np.int_], tree: cKDTree) -> Bools:
     """Return (N, L, K): whether a pixel of a patch is nearest to its own centre.
 
     It is when it lies on the near side of the line halfway to each neighbour.

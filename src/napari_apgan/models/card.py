@@ -58,6 +58,28 @@ class HeldOutScore(BaseModel):
     split: Literal["regions", "frames", "blocks", "folder", "simulated", "none"]
 
 
+class HeldOutCalibration(BaseModel):
+    """What makes probabilities and error bars right, found on atoms it was not trained on.
+
+    Parameters
+    ----------
+    floor_px, factor : float
+        Error bars of map positions: see :meth:`napari_apgan.measure.spread.Spread.variance_px2`.
+    slope, offset : float
+        Confidence from probability: see :func:`napari_apgan.measure.calibration.calibrated`.
+    n_atoms : int
+        Atoms found, true and false, that this rests on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    floor_px: float = Field(gt=0)
+    factor: float = Field(gt=0)
+    slope: float = Field(default=1.0, gt=0)
+    offset: float = 0.0
+    n_atoms: int = 0
+
+
 class ModelCard(BaseModel):
     """What is needed to use a model, and where it came from.
 
@@ -85,6 +107,8 @@ class ModelCard(BaseModel):
     run_id, dataset_hash : str
         The run it came from and the SHA-256 of its training pairs.
     score : HeldOutScore, optional
+    calibration : HeldOutCalibration, optional
+        None on models of versions that did not know it.
     step, epoch : int
         When in the run the weights were taken.
     package_version, created : str
@@ -108,6 +132,7 @@ class ModelCard(BaseModel):
     run_id: str = ""
     dataset_hash: str = ""
     score: HeldOutScore | None = None
+    calibration: HeldOutCalibration | None = None
     step: int = 0
     epoch: int = 0
     package_version: str = ""

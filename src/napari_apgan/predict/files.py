@@ -1,4 +1,4 @@
-"""Predictions as files: `NAME.atoms.csv` and `NAME.maps.tif`."""
+"""Predictions as files: `NAME.atoms.csv`, `NAME.maps.tif` and `NAME.deviation.tif`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .prediction import Box, Prediction
 
 ATOMS_SUFFIX = ".atoms.csv"
 MAPS_SUFFIX = ".maps.tif"
+DEVIATION_SUFFIX = ".deviation.tif"
 
 _BOX_COMMENT = re.compile(r"^#\s*box_px:\s*(\d+),(\d+),(\d+),(\d+)\s*$")
 _NOTE_COMMENT = re.compile(r"^#\s*note:\s*(.+?)\s*$")
@@ -31,10 +32,13 @@ class PredictionFiles:
     atoms : Path
     maps : Path, optional
         None when the maps were not asked for.
+    deviation : Path, optional
+        Beside the maps, where the standard deviations of their pixels were asked for.
     """
 
     atoms: Path
     maps: Path | None
+    deviation: Path | None = None
 
 
 def file_stem(name: str) -> str:
@@ -46,7 +50,9 @@ def prediction_files(folder: str | Path, name: str) -> PredictionFiles:
     """Return the paths of the prediction called `name`, whether they exist or not."""
     base = Path(folder) / file_stem(name)
     return PredictionFiles(
-        base.with_name(base.name + ATOMS_SUFFIX), base.with_name(base.name + MAPS_SUFFIX)
+        base.with_name(base.name + ATOMS_SUFFIX),
+        base.with_name(base.name + MAPS_SUFFIX),
+        base.with_name(base.name + DEVIATION_SUFFIX),
     )
 
 
@@ -64,16 +70,25 @@ def write_prediction(
     name : str
     prediction : Prediction
     maps : bool
-        Whether to write the probability maps too; older ones of the same name are removed if not.
+        Whether to write the probability maps too, and their deviations where the prediction has
+        them; older ones of the same name are removed if not.
     """
     files = prediction_files(folder, name)
     assert files.maps is not None
+    assert files.deviation is not None
+    deviation = prediction.deviation if maps else None
+    if deviation is None:
+        _remove(files.deviation)
+    else:
+        write_maps(files.deviation, deviation, prediction.elements, prediction.calibration)
     if maps:
         write_maps(files.maps, prediction.maps, prediction.elements, prediction.calibration)
     else:
         _remove(files.maps)
     write_atoms(prediction.atoms, files.atoms, comments=describe(prediction))
-    return PredictionFiles(files.atoms, files.maps if maps else None)
+    return PredictionFiles(
+        files.atoms, files.maps if maps else None, None if deviation is None else files.deviation
+    )
 
 
 def read_prediction(folder: str | Path, name: str) -> Prediction:
@@ -86,6 +101,7 @@ def read_prediction(folder: str | Path, name: str) -> Prediction:
     """
     files = prediction_files(folder, name)
     assert files.maps is not None
+    assert files.deviation is not None
     if not files.atoms.is_file():
         raise UserError(f"There is no prediction of {name} in {folder}: predict it first.")
     atoms = read_atoms(files.atoms)
@@ -97,7 +113,10 @@ def read_prediction(folder: str | Path, name: str) -> Prediction:
     else:
         elements = elements or tuple(dict.fromkeys(atoms["element"]))
         stack = np.zeros((len(elements), 0, 0), dtype=np.float32)
-    return Prediction(stack, atoms, elements, notes, box)
+    deviation = None
+    if files.deviation.is_file():
+        deviation = np.asarray(read_maps(files.deviation)[0], dtype=np.float32)
+    return Prediction(stack, atoms, elements, notes, box, deviation=deviation)
 
 
 def _remove(path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from .memory import kept_memory
 from .prediction import Box, Cancelled, IsCancelled, Prediction, clip_box
 from .resample import network_box, network_scale, resample_frame
 from .tiles import SMALLEST_TILE, cut, halo_px, tile_side
+from .uncertainty import Uncertainty, map_deviation, spread_of, with_error_bars
 
 #: From tiles of so many px on, a network's layers answer with tens of MB.
 LARGE_PX = 2**18
@@ -124,8 +126,13 @@ def _ask(
     progress: Progress | None,
     cancelled: IsCancelled | None,
     notes: list[str],
+    *,
+    spread: bool = False,
 ) -> Answer:
-    """Resample and normalise the frame, and have the network answer for the wanted box."""
+    """Resample and normalise the frame, and have the network answer for the wanted box.
+
+    With `spread` the answer's maps are followed by as many standard deviations over the symmetries.
+    """
     scale, note = network_scale(frame.calibration, model.card.pixel_size_pm)
     if note:
         notes.append(note)
@@ -136,10 +143,10 @@ def _ask(
     task = _Task(
         image=_network_input(seen, model.card.normalisation, spec.stride),
         box=inner,
-        n_maps=len(model.card.elements),
+        n_maps=len(model.card.elements) * (2 if spread else 1),
         halo=halo_px(spec.receptive_field_px, spec.stride),
         stride=spec.stride,
-        tta=tta,
+        answer=_averaged_with_spread if spread else _averaged if tta else _answer,
         progress=progress,
         cancelled=cancelled,
     )
@@ -160,6 +167,7 @@ def predict_frame(
     device: str = "auto",
     tile: int | None = None,
     tta: bool = False,
+    uncertainty: Uncertainty = "none",
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> Prediction:
@@ -176,11 +184,23 @@ def predict_frame(
     box : (x0, y0, x1, y1), optional
         In px; only atoms inside are returned. The maps are computed a little beyond it, so that
         atoms at its edge are read and fitted like any other.
+    uncertainty : {"none", "map", "symmetry"}
+        Where the deviation of each pixel comes from. ``map``: from the maps themselves, which costs
+        nothing; ``symmetry``: from the answers to the eight symmetries, over which the maps are
+        then averaged as with `tta`. Error bars and confidence of the atoms come with every
+        prediction.
 
     Returns
     -------
     Prediction
+
+    Raises
+    ------
+    UserError
+        When `uncertainty` is none of these, and as :func:`predict_maps`.
     """
+    if uncertainty not in get_args(Uncertainty):
+        raise UserError(f"uncertainty takes none, map or symmetry, not {uncertainty!r}.")
     notes = [frame.note] if frame.note else []
     wanted = clip_box(box, frame.shape)
     rows, cols = frame.shape
@@ -192,7 +212,11 @@ def predict_frame(
             min(wanted[2] + FIT_MARGIN, cols),
             min(wanted[3] + FIT_MARGIN, rows),
         )
-    answer = _ask(model, frame, around, device, tile, tta, progress, cancelled, notes)
+    symmetries = uncertainty == "symmetry"
+    answer = _ask(
+        model, frame, around, device, tile, tta, progress, cancelled, notes, spread=symmetries
+    )
+    answer, deviation = _parted(answer) if symmetries else (answer, None)
     names = tuple(model.card.element_names)
     # Positions are read on the network's own pixels, where the discs are what it learned to draw.
     atoms = find_atoms(
@@ -202,19 +226,41 @@ def predict_frame(
         threshold=model.card.threshold if threshold is None else threshold,
         valid=answer.valid,
     )
+    spread = spread_of(atoms, answer.maps, model.card)
+    if uncertainty == "map":
+        drawn = map_deviation(answer.maps, atoms, spread, model.card)
+        deviation = replace(answer, maps=drawn)
+    atoms = with_error_bars(atoms, spread, model.card, answer.factors, frame.calibration)
     atoms = on_frame(atoms, answer, frame.shape)
     if refine and len(atoms):
         if cancelled is not None and cancelled():
             raise Cancelled
         atoms = refined(frame, atoms, around, model.card)
     atoms = finish(atoms, frame, wanted)
+    return Prediction(
+        _cropped(answer, wanted),
+        atoms,
+        names,
+        tuple(notes),
+        wanted,
+        frame.calibration,
+        None if deviation is None else _cropped(deviation, wanted),
+    )
+
+
+def _parted(answer: Answer) -> tuple[Answer, Answer]:
+    """Part an answer into its maps and their deviations."""
+    n = len(answer.maps) // 2
+    return replace(answer, maps=answer.maps[:n]), replace(answer, maps=answer.maps[n:])
+
+
+def _cropped(answer: Answer, wanted: Box | None) -> NDArray[np.float32]:
+    """Return the maps of an answer on the frame's pixels, the wanted box alone."""
     maps = answer.on_frame()
     if wanted is not None:
-        x0, y0 = wanted[0] - around[0], wanted[1] - around[1]
+        x0, y0 = wanted[0] - answer.box[0], wanted[1] - answer.box[1]
         maps = maps[:, y0 : y0 + wanted[3] - wanted[1], x0 : x0 + wanted[2] - wanted[0]]
-    return Prediction(
-        np.ascontiguousarray(maps), atoms, names, tuple(notes), wanted, frame.calibration
-    )
+    return np.ascontiguousarray(maps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +275,7 @@ class _Task:
     n_maps: int
     halo: int
     stride: int
-    tta: bool
+    answer: Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
     progress: Progress | None
     cancelled: IsCancelled | None
 
@@ -339,7 +385,6 @@ def _run_tiles(
     out = np.empty((task.n_maps, y1 - y0, x1 - x0), dtype=np.float32)
     shape = (task.image.shape[1], task.image.shape[2])
     tiles = list(cut(task.box, shape, side, task.halo, task.stride))
-    answer = _averaged if task.tta else _answer
     # TF32 keeps ten bits: a tile would differ from the whole by more than rounding.
     with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
         for done, tile in enumerate(tiles):
@@ -347,7 +392,7 @@ def _run_tiles(
                 raise Cancelled
             left, top, right, bottom = tile.read
             read = task.image[None, :, top:bottom, left:right].to(device)
-            maps = answer(network, read)[0].float().cpu().numpy()
+            maps = task.answer(network, read)[0].float().cpu().numpy()
             kx0, ky0 = max(tile.keep[0], x0), max(tile.keep[1], y0)
             kx1, ky1 = min(tile.keep[2], x1), min(tile.keep[3], y1)
             out[:, ky0 - y0 : ky1 - y0, kx0 - x0 : kx1 - x0] = maps[
@@ -364,10 +409,25 @@ def _answer(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
 
 def _averaged(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     """Average the answers to the eight mirror images and quarter turns, each turned back."""
-    total = torch.zeros(())
+    total = torch.zeros((), device=image.device)
+    for maps in _turned(network, image):
+        total = total + maps
+    return total / 8
+
+
+def _averaged_with_spread(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    """Return the average over the symmetries, and after it the standard deviation over them."""
+    total = squares = torch.zeros((), device=image.device)
+    for maps in _turned(network, image):
+        total, squares = total + maps, squares + maps**2
+    mean = total / 8
+    return torch.cat([mean, (squares / 8 - mean**2).clamp_min(0).sqrt()], dim=1)
+
+
+def _turned(network: Callable[[Tensor], Tensor], image: Tensor) -> Iterator[Tensor]:
+    """Answer the eight mirror images and quarter turns, each answer turned back."""
     for turns in range(4):
         for mirrored in (False, True):
             seen = torch.rot90(image.flip(-1) if mirrored else image, turns, (-2, -1))
             maps = torch.rot90(_answer(network, seen), -turns, (-2, -1))
-            total = total.to(maps.device) + (maps.flip(-1) if mirrored else maps)
-    return total / 8
+            yield maps.flip(-1) if mirrored else maps

@@ -38,6 +38,8 @@ class Prediction:
         The part of the frame that `maps` covers; None for all of it.
     calibration : Calibration
         The frame's.
+    deviation : (C, Y, X) float32 array, optional
+        Standard deviation of the probability per pixel, where it was asked for.
     """
 
     maps: NDArray[np.float32]
@@ -46,6 +48,7 @@ class Prediction:
     notes: tuple[str, ...] = ()
     box: Box | None = None
     calibration: Calibration = field(default_factory=Calibration)
+    deviation: NDArray[np.float32] | None = None
 
 
 def clip_box(box: Sequence[float] | None, shape: tuple[int, int]) -> Box | None:

@@ -1,0 +1,99 @@
+"""How sure a prediction is: error bars of the maps' positions, confidence, deviation per pixel."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_apgan.frames import Calibration
+from napari_apgan.maps import draw_discs
+from napari_apgan.measure.calibration import calibrated
+from napari_apgan.measure.spread import Spread, measure_spread
+from napari_apgan.models.card import ModelCard
+
+#: Ways to the deviation per pixel: none; from the maps themselves, which costs nothing; from how
+#: much the answers to the eight mirror images and quarter turns differ, which takes eight times as
+#: long.
+Uncertainty = Literal["none", "map", "symmetry"]
+
+
+def spread_of(atoms: pd.DataFrame, maps: NDArray[np.float32], card: ModelCard) -> Spread:
+    """Measure the blur of the discs that the atoms of a network were read from."""
+    return measure_spread(maps, card.element_names, atoms, card.radius_px)
+
+
+def with_error_bars(
+    atoms: pd.DataFrame,
+    spread: Spread,
+    card: ModelCard,
+    factors: tuple[float, float],
+    calibration: Calibration,
+) -> pd.DataFrame:
+    """Return the atoms with `sigma_map_x_pm`, `sigma_map_y_pm` and `confidence`.
+
+    Parameters
+    ----------
+    atoms : DataFrame
+        As read from the maps.
+    spread : Spread
+        Of the same atoms, in px of the network.
+    card : ModelCard
+        Without a calibration on it there is no confidence, and error bars are the usual ones.
+    factors : (y, x)
+        Pixels of the network for one of the frame.
+    calibration : Calibration
+        Of the frame; without one there are no error bars in pm.
+    """
+    found = card.calibration
+    variance = (
+        spread.variance_px2()
+        if found is None
+        else spread.variance_px2(found.floor_px, found.factor)
+    )
+    sigma = np.sqrt(variance)
+    out = atoms.assign(
+        sigma_map_x_pm=sigma / factors[1] * (calibration.x_pm or math.nan),
+        sigma_map_y_pm=sigma / factors[0] * (calibration.y_pm or math.nan),
+    )
+    if found is not None:
+        out["confidence"] = calibrated(out["probability"].to_numpy(), found.slope, found.offset)
+    return out
+
+
+def map_deviation(
+    maps: NDArray[np.float32], atoms: pd.DataFrame, spread: Spread, card: ModelCard
+) -> NDArray[np.float32]:
+    """Return the standard deviation of each pixel of the maps, told by the maps themselves.
+
+    A pixel that is in a disc with the probability p varies by p (1 - p). On the rim of a disc part
+    of that is no doubt, since a rim covers its pixels in part: the part that a perfectly known disc
+    shows too is taken off.
+
+    Parameters
+    ----------
+    maps : (C, Y, X) array
+    atoms : DataFrame
+        As read from these maps.
+    spread : Spread
+        Of the same atoms.
+    card : ModelCard
+
+    Returns
+    -------
+    (C, Y, X) float32 array
+    """
+    variance = np.clip(maps, 0.0, 1.0)
+    variance *= 1.0 - variance
+    names = atoms["element"].to_numpy()
+    xy = atoms[["x_map_px", "y_map_px"]].to_numpy(np.float64)
+    for channel, name in enumerate(card.element_names):
+        rows = np.flatnonzero(names == name)
+        if len(rows):
+            certain = np.float32(np.median(spread.certain[rows]))
+            near = draw_discs(xy[rows], card.radius_px[name] + 1.0, maps.shape[1:])
+            variance[channel] *= 1.0 - certain * near
+    return np.sqrt(variance, out=variance)
