@@ -61,7 +61,7 @@ def _windows(shape: tuple[int, int], side: float) -> Iterator[tuple[Floats, Floa
     """Yield corners (x, y) of windows along the border."""
     cuts = []
     for length in (shape[1], shape[0]):
-        n = max(int(round(length / side)), 1)
+        n = max(round(length / side), 1)
         cuts.append(np.linspace(-0.5, length - 0.5, n + 1))
     for i in range(len(cuts[0]) - 1):
         for j in range(len(cuts[1]) - 1):

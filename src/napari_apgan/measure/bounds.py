@@ -65,8 +65,8 @@ def cramer_rao_pm(
         What has to be found along with the positions. The background is taken as known, and so is
         the width where there is a kernel.
     kernel : Kernel, optional
-        What single atoms look like, instead of Gaussians: :func:`~napari_apgan.measure.learn_kernel`
-        returns it along with the atoms. The bound of each atom is then that of its
+        What single atoms look like, instead of Gaussians;
+        :func:`~napari_apgan.measure.learn_kernel` returns it along with the atoms. The bound of each atom is then that of its
         :data:`NEIGHBOURS` nearest ones open together, and the matrix between neighbours that of
         :mod:`~napari_apgan.measure.fisher`.
 

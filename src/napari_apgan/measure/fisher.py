@@ -1,8 +1,7 @@
 """What a frame tells about each atom among its neighbours: Fisher matrices and their inverses.
 
 The 3x3 blocks of the atoms themselves (amplitude, x, y) are summed over the actual pixels. Blocks
-between neighbours come from the correlations of the kernels' derivatives at the distance of the two,
-scaled on both sides by what missing pixels, border and noise do to the blocks of the two atoms:
+between neighbours come from the correlations of the kernels' derivatives at their distance, scaled on both sides by what missing pixels, border and noise do to the blocks of the two atoms:
 ``H_ij = L_i N_ij L_jᵀ`` with ``L_i N_ii L_iᵀ = H_ii``, which keeps the whole positive.
 """
 

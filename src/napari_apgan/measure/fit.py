@@ -1,45 +1,36 @@
 """Positions on the raw image: all atoms of a frame fitted together with the right kernel.
 
-The image is taken for ``b + Σ a_i K_e(i)(r - r_i)``: a smooth background and one kernel an atom, with
-all its tails or fringes, learned from the frame itself (:mod:`~.together`). Single atoms on a
-support that is no smooth background, and frames with too few atoms to learn a kernel from, are
-fitted by Gaussians on planes of their own (:mod:`~.local`).
+The image is taken for ``b + Σ a_i K_e(i)(r - r_i)``: a smooth background and one kernel an atom,
+with all its tails or fringes, learned from the frame itself (:mod:`~.together`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from napari_apgan.atoms import concat, make_atoms, positions
 from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 
-from .fisher import Correlations
 from .fits import Fits
-from .gaussians import AMPLITUDE, LEVEL, cut_windows, first_guess, first_sizes
+from .jointly import Begin, fits_of, kernel_of, run
 from .kernels import Kernel, half_widths
-from .local import fit_locally
-from .together import Together, fit_together
+from .local import fit_locally, left_in_discs
+from .pieces import fit_in_pieces, is_large
 
 Floats = NDArray[np.float64]
 
 #: Atoms that a kernel takes to be learned from.
 FEWEST_FOR_A_KERNEL = 12
-#: Nearest distance in widths beyond which atoms stand alone.
-ALONE = 14.0
-#: Lags in px over which the correlation of the residuals is taken into account.
-LAGS = 4
-#: Part of what all pixels would tell about its place that an atom needs.
-LEAST_TOLD = 0.25
-#: Amplitude over its standard error that a peak needs.
-LEAST_AMPLITUDE = 0.7
+#: Nearest distance in widths beyond which atoms may have a background each of their own, and the
+#: part of the joint fit's squared residual that this has to leave.
+SPARSE = 6.0
+LEAST_GAIN = 0.9
 
 
 def refine(
@@ -70,27 +61,49 @@ def refine(
         (NaN without a pixel size), `amplitude`, `intensity` (integral of the Gaussian of that
         amplitude and width, with `intensity_error`), `background`, `width_px` (of the Gaussian as
         wide as the peak at half its height), and `flag`: why a fit failed, else unchanged.
+
+    Notes
+    -----
+    All atoms of the frame are fitted together with a kernel learned on the way
+    (:func:`~.together.fit_together`), in pieces where the frame is large. Fewer than 12 atoms teach
+    no kernel and are fitted by Gaussians on planes (:func:`~.local.fit_locally`). So are atoms that
+    stand far apart (more than six widths), where that leaves less than 0.9 of the joint fit's
+    squared residual in the discs around them, for each degree of freedom: single atoms on a thick
+    support, whose background a smooth one does not follow.
+
+    Standard errors are from the inverse of the Fisher matrix of each atom with its nearest
+    neighbours over the valid pixels, with a variance of the pixels that is linear in the model and
+    taken from the residuals (each widened by what the fit took from it), times the inflation that
+    the correlation of the residuals causes in a sum weighted with the kernel's derivative. What
+    shifts whole rows (scan jitter) moves an atom without a trace in its residuals.
+
+    Where a fit failed the error is that of one isolated Gaussian in white noise,
+    ``sqrt(2 / π) σ / A`` px, with the amplitude found at the start.
     """
     if not len(atoms):
         return atoms.copy()
     mapped = atoms[["x_map_px", "y_map_px"]].to_numpy(np.float64)
     start = np.where(np.isfinite(mapped), mapped, atoms[["x_px", "y_px"]].to_numpy(np.float64))
     sign = _signs(atoms["element"], polarity)
-    begin = _Begin.of(frame, atoms["element"], start, sign)
-    few = len(start) < FEWEST_FOR_A_KERNEL or begin.spacing > ALONE * begin.width
-    if kernel is None and few:
-        return fit_locally(frame, start, atoms["element"], sign).table(atoms, frame)
-    fit = fit_together(
-        begin.image,
-        frame.valid,
-        start,
-        begin.element,
-        begin.heights,
-        width=begin.width,
-        spacing=begin.spacing,
-        known=None if kernel is None else (kernel, list(begin.names)),
-    )
-    return _fits(fit, begin, start, sign).table(atoms, frame)
+    return _fit(frame, start, atoms["element"], sign, kernel).table(atoms, frame)
+
+
+def _fit(
+    frame: Frame, start: Floats, elements: pd.Series, sign: Floats, kernel: Kernel | None
+) -> Fits:
+    """Choose how to fit, and fit."""
+    if len(start) < FEWEST_FOR_A_KERNEL and kernel is None:
+        return fit_locally(frame, start, elements, sign)
+    if is_large(frame.shape, len(start)):
+        return fit_in_pieces(frame, start, elements, sign, kernel)
+    begin = Begin.of(frame, elements, start, sign)
+    fit = run(begin, frame.valid, kernel, held=False)
+    joint = fits_of(fit, begin, sign)
+    if kernel is not None or begin.spacing < SPARSE * begin.width:
+        return joint
+    local = fit_locally(frame, start, elements, sign)
+    left = begin.scale**2 * left_in_discs(frame, start, fit.residual)
+    return local if local.left < LEAST_GAIN * left else joint
 
 
 def learn_kernel(
@@ -124,25 +137,12 @@ def learn_kernel(
             f"{len(atoms)}."
         )
     xy = positions(atoms)
-    begin = _Begin.of(frame, atoms["element"], xy, _signs(atoms["element"], polarity))
-    fit = fit_together(
-        begin.image,
-        frame.valid,
-        xy,
-        begin.element,
-        begin.heights,
-        width=begin.width,
-        spacing=begin.spacing,
-        held=True,
-    )
-    state = fit.state
-    kernel = Kernel(
-        fit.scene.profile,
-        state.weights,
-        {str(n): float(b) for n, b in zip(begin.names, state.blur, strict=True)},
-    )
+    begin = Begin.of(frame, atoms["element"], xy, _signs(atoms["element"], polarity))
+    fit = run(begin, frame.valid, None, held=True)
+    kernel, state = kernel_of(fit, begin), fit.state
     stamps = kernel.stamps(list(begin.names))
-    heights = begin.scale * stamps[state.element, kernel.profile.reach_px, kernel.profile.reach_px]
+    middle = kernel.profile.reach_px
+    heights = begin.scale * stamps[state.element, middle, middle]
     outside = make_atoms(state.xy[len(xy) :], list(begin.names[state.element[len(xy) :]]))
     table = concat([atoms, outside]).assign(
         amplitude=state.amplitude * heights, width_px=half_widths(stamps)[state.element]
@@ -155,121 +155,3 @@ def _signs(elements: pd.Series, polarity: Polarity | Mapping[str, Polarity]) -> 
     if isinstance(polarity, str):
         return np.full(len(elements), 1.0 if polarity == "bright" else -1.0)
     return np.array([-1.0 if polarity.get(e) == "dark" else 1.0 for e in elements])
-
-
-def spacing_px(xy: Floats) -> float:
-    """Return the usual distance of nearest atoms in px."""
-    if len(xy) < 2:
-        return np.inf
-    nearest = np.asarray(cKDTree(xy).query(xy, k=2)[0])[:, 1]
-    return float(np.median(nearest))
-
-
-@dataclass(frozen=True, slots=True)
-class _Begin:
-    """What is seen of a frame at first: heights and levels of its peaks, and how far apart."""
-
-    image: NDArray[np.float32]
-    scale: float
-    level: float
-    names: NDArray[np.str_]
-    element: NDArray[np.intp]
-    heights: Floats
-    guess: Floats
-    width: float
-    spacing: float
-
-    @classmethod
-    def of(cls, frame: Frame, elements: pd.Series, start: Floats, sign: Floats) -> _Begin:
-        """Look at Gaussians at the start."""
-        width, radius = first_sizes(frame, start)
-        guess = first_guess(cut_windows(frame, start, radius), start, width, sign)
-        names, element = np.unique(elements.to_numpy(str), return_inverse=True)
-        heights = np.array([np.median(guess[element == e, AMPLITUDE]) for e in range(len(names))])
-        scale, level = float(np.abs(heights).max()), float(np.median(guess[:, LEVEL]))
-        image = ((frame.data - level) / scale).astype(np.float32)
-        return cls(
-            image,
-            scale,
-            level,
-            names,
-            element,
-            heights / scale,
-            guess,
-            float(np.median(width)),
-            spacing_px(start),
-        )
-
-
-def _fits(fit: Together, begin: _Begin, start: Floats, sign: Floats) -> Fits:
-    """Say what came of each listed atom."""
-    n, element, scale, spacing = len(start), begin.element, begin.scale, begin.spacing
-    state = fit.state
-    stamps = fit.scene.stamps(state)
-    widths, middle = half_widths(stamps), stamps.shape[-1] // 2
-    width = widths[element]
-    factor = _inflation(fit, widths)
-    covariance = fit.covariance[:n] * factor[element][:, None, None]
-    xy, amplitude = state.xy[:n], state.amplitude[:n]
-    pixel = np.clip(np.rint(start).astype(np.intp), 0, np.array(fit.variance.shape[::-1]) - 1)
-    at = pixel[:, 1], pixel[:, 0]
-    background = state.background + np.tensordot(state.trend, fit.scene.trends, axes=1)
-    flag = np.full(n, "", dtype=object)
-    error = np.sqrt(np.maximum(covariance[:, 0, 0], 0))
-    moved = np.hypot(*(xy - start).T)
-    told = fit.told[:n]
-    edge = np.array(fit.variance.shape[::-1]) - 1
-    at_border = (np.minimum(start, edge - start) < 2.0 * width[:, None]).any(axis=1)
-    reasons = (
-        (~np.isfinite(xy).all(axis=1), "fit: no solution"),
-        (moved > 0.4 * spacing, "fit: moved too far from the map's position"),
-        (
-            fit.atoms.absent[:n] | (amplitude * sign <= LEAST_AMPLITUDE * error),
-            "fit: no peak there on the raw image",
-        ),
-        (told < LEAST_TOLD, "fit: too few pixels were measured there"),
-        ((told < LEAST_TOLD) & at_border, "fit: cut by the border"),
-    )
-    for where, reason in reasons:
-        flag[where] = reason
-    variance = covariance[:, [1, 2], [1, 2]]
-    return Fits(
-        xy,
-        variance,
-        start,
-        scale * amplitude * stamps[element, middle, middle],
-        width,
-        scale * background[at] + begin.level,
-        begin.guess[:, AMPLITUDE],
-        2 * np.pi * width**2 * scale * error * stamps[element, middle, middle],
-        scale * np.sqrt(fit.variance[at]),
-        flag,
-    )
-
-
-def _inflation(fit: Together, widths: Floats) -> Floats:
-    """How much correlated noise widens the variance of positions of each element; 1 for white.
-
-    The sum over lags of the correlation of the residuals, times that of the kernel's derivative.
-    """
-    white = fit.residual / np.sqrt(fit.variance)
-    known = fit.scene.valid
-    power = float((white**2)[known].mean()) + 1e-30
-    rows, columns = white.shape
-    lags = [(i, j) for j in range(-LAGS, LAGS + 1) for i in range(-LAGS, LAGS + 1)]
-    correlation = []
-    for i, j in lags:
-        a = (slice(max(j, 0), rows + min(j, 0)), slice(max(i, 0), columns + min(i, 0)))
-        b = (slice(max(-j, 0), rows - max(j, 0)), slice(max(-i, 0), columns - max(i, 0)))
-        both = known[a] & known[b]
-        total = float((white[a] * white[b])[both].mean()) if both.sum() > 50 else 0.0
-        correlation.append(total / power)
-    correlations = Correlations.of(fit.scene.stamps(fit.state))
-    factor = []
-    distance = np.array(lags, dtype=np.float64)
-    for e in range(len(widths)):
-        kind = np.full(len(lags), e)
-        weight = correlations.at(distance, kind, kind)[:, [1, 2], [1, 2]]
-        weight /= weight[len(lags) // 2]
-        factor.append(float((np.array(correlation) @ weight).mean()))
-    return np.clip(factor, 1.0, 25.0)

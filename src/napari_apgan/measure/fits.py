@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,8 @@ class Fits:
         Standard deviation of a pixel there.
     flag : (N,) object array
         Why the fit is not to be believed; empty where it is.
+    left : float
+        Squared residual in the discs around the atoms for each degree of freedom.
     """
 
     xy: Floats
@@ -46,6 +48,12 @@ class Fits:
     intensity_error: Floats
     noise: Floats
     flag: NDArray[np.object_]
+    left: float = np.nan
+
+    def of(self, rows: NDArray[np.intp]) -> Fits:
+        """Return the fits of some atoms."""
+        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "left"}
+        return Fits(**columns, left=self.left)
 
     def table(self, atoms: pd.DataFrame, frame: Frame) -> pd.DataFrame:
         """Put the fits into the columns of a copy of the atom table."""

@@ -2,8 +2,8 @@
 
 The image is ``b + Σ a_i K_e(i)(r - r_i)`` with a smooth background b. Products with the derivatives
 J of the model are drawn and read on a :class:`~.canvas.Canvas`, so that no derivative is ever
-stored: the step solves ``(Jᵀ W J + P) δ = Jᵀ W (image - model) + P (p - p₀)`` by conjugate gradients
-(Hestenes & Stiefel 1952), W being the valid pixels over the variance of their noise, P what is
+stored: the step solves ``(Jᵀ W J + P) δ = Jᵀ W (image - model) + P (p₀ - p)`` by conjugate
+gradients (Hestenes & Stiefel 1952), W being the valid pixels over the variance of their noise, P what is
 known beforehand, with the 3x3 blocks of the atoms and the block of the kernel as preconditioner.
 """
 
@@ -31,6 +31,8 @@ CG_ROUNDS = 30
 TAIL_SIZE, TAIL_DECAY = 0.1, 0.15
 #: By what part the heights of all atoms of an element may change together in one round.
 COMMON_HEIGHT = 1.0
+#: No pixel's residual is raised by more than one over one less this.
+MOST_LEVERAGE = 0.8
 #: Variances by which elements may differ from the first, in squares of the width.
 SHARPEST, WIDEST = -0.2, 1.5
 #: Columns of the background that are solved for along with the kernel: polynomials up to here.
@@ -130,7 +132,7 @@ class Scene:
         return self.canvas.inside(self.canvas.back(total))
 
     def read(self, places: list[Places], hats: list[Hat], image: Image) -> list[Floats]:
-        """Correlate an image of the frame with the kernels and read it at the atoms, (3, n) each."""
+        """Correlate a frame with the kernels and read it at the atoms, (3, n) each."""
         seen = self.canvas.hat(self.canvas.around(image))
         return [
             p.read(self.canvas.back(seen * np.conj(hat)))
@@ -225,9 +227,7 @@ class Step:
         spread = np.where(scene.profile.orders > 0, 0.3 * spread, spread)
         blur = np.full(len(state.blur) - 1, 1.0 / (0.2 * width**2) ** 2)
         precision = np.concatenate([heights, 1.0 / spread**2, blur, small])
-        return precision, -np.concatenate(
-            [0 * heights, state.weights, state.blur[1:], state.trend]
-        )
+        return precision, -np.concatenate([0 * heights, state.weights, state.blur[1:], state.trend])
 
     def split(self, vector: Floats) -> tuple[Floats, Floats]:
         """Return the (3, N) part of the atoms and the part that is shared."""
@@ -272,13 +272,36 @@ class Step:
         around = seen[np.clip(pixel[:, 1], 0, limit[0]), np.clip(pixel[:, 0], 0, limit[1])]
         around = np.maximum(around, 1e-3 * seen.max())
         whole = np.empty((len(state.blur), 3, 3))
-        for e, stamp in enumerate(scene.stamps(state)):
-            dy, dx = np.gradient(stamp)
-            parts = np.stack([stamp, -dx, -dy]).reshape(3, -1)
-            whole[e] = parts @ parts.T
+        for e, parts in enumerate(self.derivatives()):
+            flat = parts.reshape(3, -1).astype(np.float64)
+            whole[e] = flat @ flat.T
         scale = np.stack([np.ones(self.n), state.amplitude, state.amplitude], axis=1)
         blocks: Floats = whole[state.element] * scale[:, :, None] * scale[:, None, :]
         return blocks * around[:, None, None]
+
+    def derivatives(self) -> list[Image]:
+        """Return each element's kernel and its derivatives by the place, (3, rows, columns)."""
+        canvas = self.scene.canvas
+        ky, kx = canvas.frequencies()
+        plain = [hat / self.scene.prefilter for hat in self.hats]
+        return [np.stack([canvas.back(p * f) for f in (1.0, -1j * kx, -1j * ky)]) for p in plain]
+
+    def leverage(self, fitted: NDArray[np.bool_]) -> Image:
+        """Return which part of the noise of each pixel the fit of these atoms takes up, (Y, X).
+
+        Each atom takes three times the variance of one pixel, spread as the squares of its
+        kernel and of the derivatives.
+        """
+        canvas = self.scene.canvas
+        total = np.zeros((), dtype=np.complex64)
+        for rows, place, parts in zip(self.rows, self.places, self.derivatives(), strict=True):
+            squared = parts**2
+            spread = (squared / squared.sum(axis=(1, 2), keepdims=True)).sum(axis=0)
+            amounts = np.zeros((3, len(rows)))
+            amounts[0] = fitted[rows]
+            drawn = canvas.hat(place.draw(amounts, canvas.size))
+            total = total + drawn * canvas.hat(spread) * self.scene.prefilter
+        return np.clip(canvas.inside(canvas.back(total)), 0.0, MOST_LEVERAGE)
 
     def solve(self, damping: float) -> Floats:
         """Return the step that the linearised model asks for."""

@@ -114,7 +114,15 @@ def fit_locally(frame: Frame, start: Floats, elements: pd.Series, sign: Floats) 
         _intensity_error(fitted, covariance),
         noise,
         flag,
+        float((residual**2).sum() / max(windows.use.sum() - 7 * len(start), 1)),
     )
+
+
+def left_in_discs(frame: Frame, start: Floats, residual: NDArray[np.float32]) -> float:
+    """Return the squared residual of a joint fit in the discs of a local one, the same way."""
+    discs = cut_windows(frame, start, first_sizes(frame, start)[1])
+    squared = residual.ravel()[discs.index].astype(np.float64) ** 2
+    return float((squared * discs.use).sum() / max(discs.use.sum() - 3 * len(start), 1))
 
 
 def _intensity_error(p: Floats, covariance: Floats) -> Floats:

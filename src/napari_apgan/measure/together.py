@@ -1,7 +1,7 @@
 """The course of a joint fit: which atoms take part, what is learned when, and how sure it all is.
 
-A kernel that is learned along with the positions comes out too sharp: with errors of variance σ² per
-axis in the positions, the sharp kernel ``K̂(k) exp(k² σ² / 2)`` on scattered atoms looks like the
+A kernel that is learned along with the positions comes out too sharp: with errors of variance σ²
+per axis in the positions, the sharp kernel ``K̂(k) exp(k² σ² / 2)`` on scattered atoms looks like the
 right one on the right places, and displacements shrink by as much. So the learned kernel is blurred
 by the σ² that the errors say, and the positions are fitted once more.
 """
@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from .beyond import continue_lattice
 from .fisher import Correlations, local_covariances, own_blocks
-from .joint import Known, Scene, State, Step, middle
+from .joint import MOST_LEVERAGE, Known, Scene, State, Step, middle
 from .kernels import Kernel, Profile
 
 Floats = NDArray[np.float64]
@@ -60,8 +60,8 @@ REACH_OF_NEIGHBOURS = 3.3
 class Atoms:
     """Which atoms there are besides what is fitted: (N,) arrays.
 
-    `free`: in the frame, with nothing known of the place; the others continue the lattice. `absent`:
-    listed, but nothing shows there. `anchor` (N, 2): where those that are not free stand.
+    `free`: in the frame, with nothing known of the place; the others continue the lattice.
+    `absent`: listed, but nothing shows there. `anchor` (N, 2): where those that are not free stand.
     """
 
     free: Bools
@@ -137,7 +137,7 @@ def fit_together(
         state = step.moved(step.solve(DAMPING), LONGEST_STEP * width)
         if number:
             state = replace(state, background=state.background + scene.smooth(residual))
-            weight = scene.weight / _variance(scene, step.model, residual, atoms)
+            weight = scene.weight / _variance(step, residual, atoms)
         if learn and fixed:
             state = _narrowest_first(state)
         if number >= held_rounds - 1 and not held:
@@ -152,10 +152,10 @@ def fit_together(
         residual = (scene.image - step.model) * scene.weight
         state = step.moved(step.solve(0.0), LONGEST_STEP * width)
         state = replace(state, background=state.background + scene.smooth(residual))
-        weight = scene.weight / _variance(scene, step.model, residual, atoms)
+        weight = scene.weight / _variance(step, residual, atoms)
     step = Step(scene, state, weight, _known(state, atoms, spacing, False), False)
     residual = (scene.image - step.model) * scene.weight
-    variance = _variance(scene, step.model, residual, atoms)
+    variance = _variance(step, residual, atoms)
     step.weight = scene.weight / variance
     covariance = _errors(step, spacing)
     usual = _usual(state, atoms)[0]
@@ -245,12 +245,16 @@ def _absent(state: State, atoms: Atoms) -> Bools:
     return atoms.free & (state.amplitude * np.sign(usual) < ABSENT * np.abs(usual))
 
 
-def _variance(scene: Scene, model: Image, residual: Image, atoms: Atoms) -> Image:
-    """Return the variance of the noise of each pixel, ``a + b model``, from the residuals."""
-    valid = scene.valid
-    n = int(valid.sum())
-    open_ = 3 * int((atoms.free & ~atoms.absent).sum())
-    squared = residual[valid].astype(np.float64) ** 2 * (n / max(n - open_, 0.1 * n))
+def _variance(step: Step, residual: Image, atoms: Atoms) -> Image:
+    """Return the variance of the noise of each pixel, ``a + b model``, from the residuals.
+
+    Residuals are widened by what the fit took from them, most of all on the peaks.
+    """
+    valid, model = step.scene.valid, step.model
+    leverage = step.leverage(atoms.free & ~atoms.absent)
+    # Missing pixels leave the same three parameters to fewer ones.
+    leverage = np.minimum(leverage / max(float(valid.mean()), 0.1), MOST_LEVERAGE)
+    squared = (residual**2 / (1.0 - leverage))[valid].astype(np.float64)
     level = model[valid].astype(np.float64)
     mean = float(squared.mean()) + 1e-30
     around = level - level.mean()
@@ -279,13 +283,14 @@ def _errors(step: Step, spacing: float, of: Ints | None = None) -> Floats:
 
 
 def _told(step: Step) -> Floats:
-    """Return (N,) which part of what all pixels tell about the places of atoms the valid ones do."""
+    """Return (N,) which part of what all pixels tell about a place the valid ones do."""
     scene, state = step.scene, step.state
     plain = [hat / scene.prefilter for hat in step.hats]
     ones = np.ones_like(state.amplitude)
     here = own_blocks(scene.canvas, scene.weight, plain, step.places, step.rows, ones)
-    slopes = [sum((np.gradient(s, axis=a) ** 2).sum() for a in (0, 1)) for s in scene.stamps(state)]
-    return np.einsum("nii->n", here[:, 1:, 1:]) / np.array(slopes)[state.element]
+    whole = np.array([(parts[1:] ** 2).sum() for parts in step.derivatives()])
+    told: Floats = np.einsum("nii->n", here[:, 1:, 1:]) / whole[state.element]
+    return told
 
 
 def _sample(state: State, atoms: Atoms) -> Ints:
