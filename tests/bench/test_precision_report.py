@@ -54,7 +54,7 @@ def result(
         case="graphene-2.35", method=method, seed=seed, numbers=NUMBERS, budget=budget or Budget()
     )
     about = About(
-        task=task, labels=(label,), train_s=train_s, predict_s={label: (0.1, 0.3, 0.2)},
+        task=task, labels=(label,), train_s=train_s, steps=900, predict_s={label: (0.1, 0.3, 0.2)},
         machine=MACHINE,
     )  # fmt: skip
     rows = {label: columns(**changes)}
@@ -98,7 +98,7 @@ def test_every_column_is_in_its_place() -> None:
     bounds = cells(text, "bounds", "`fast`, map")
     assert list(bounds.values())[1:] == ["5.00", "1.100", "–", "4.40", "1.250"]
     cost = cells(text, "cost", "`fast`, map")
-    assert list(cost.values())[1:] == ["1", "60", "200"]
+    assert list(cost.values())[1:] == ["1", "60", "900", "200"]
     assert "52 + 8 frames to learn from" in text
     assert "5 vacancies, 3 nm² of vacuum" in text
     assert text.endswith(

@@ -291,11 +291,12 @@ def _cost(lines: Sequence[Line]) -> str:
             line.name,
             str(len(line.results)),
             mean_and_spread([r.about.train_s for r in line.results], 0),
+            mean_and_spread([r.about.steps for r in line.results if r.about.steps], 0),
             mean_and_spread([1000 * r.predict_s(line.label) for r in line.results], 0),
         ]
         for line in lines
     ]
-    return table(["cost", "seeds", "training (s)", "a test frame (ms)"], rows)
+    return table(["cost", "seeds", "training (s)", "steps", "a test frame (ms)"], rows)
 
 
 def _percent(text: str) -> str:

@@ -216,6 +216,7 @@ def _ask(
         task=task,
         labels=tuple(answers),
         train_s=train_s,
+        steps=int(getattr(method, "steps", 0)),
         predict_s={k: tuple(t.attrs[SECONDS] for t in v[:n]) for k, v in answers.items()},
         machine=_machine(),
     )

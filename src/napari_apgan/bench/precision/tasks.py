@@ -142,6 +142,8 @@ class About(BaseModel):
         Kinds of positions it gives.
     train_s : float
         Seconds of training or tuning.
+    steps : int
+        Training steps; 0 where there are none, or where they are not told.
     predict_s : mapping
         By label, the seconds that each test frame took.
     machine : Machine
@@ -152,6 +154,7 @@ class About(BaseModel):
     task: Task
     labels: tuple[str, ...]
     train_s: float
+    steps: int = 0
     predict_s: dict[str, tuple[float, ...]]
     machine: Machine
 
