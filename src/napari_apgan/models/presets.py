@@ -25,7 +25,8 @@ __all__ = [
 ]
 
 #: The AP-GAN of Chen et al., Sci. Rep. 13, 2631 (2023). What the paper leaves open (its weights
-#: and rates are in a supplement) is chosen here and explained in docs/training.md.
+#: and rates are in a supplement) is chosen here, searched on a reduced twin as far as
+#: docs/benchmarks.md tells, and explained in docs/paper.md.
 PAPER = Preset(
     name="paper",
     title="Paper (AP-GAN)",
@@ -49,7 +50,7 @@ PAPER = Preset(
         epochs=400,
         crop_px=256,
         batch=2,
-        rate=2e-4,
+        rate=1e-3,
         discriminator_rate=1e-4,
         betas=(0.9, 0.999),
         weights=LossWeights(adversarial=0.01, ssim=1.0, psnr=1.0),
