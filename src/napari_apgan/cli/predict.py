@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
 from napari_apgan.errors import UserError
+from napari_apgan.predict.uncertainty import Uncertainty
 
 from .common import (
     AsJson,
@@ -38,6 +39,20 @@ def parse_shard(text: str | None) -> tuple[int, int] | None:
     return int(first) - 1, int(second)
 
 
+def parse_uncertainty(text: str) -> Uncertainty:
+    """Check what ``--uncertainty`` was given.
+
+    Raises
+    ------
+    UserError
+        When it is none of the ways there are.
+    """
+    for way in get_args(Uncertainty):
+        if text == way:
+            return cast("Uncertainty", way)
+    raise UserError(f"--uncertainty takes none, map or symmetry, not {text!r}.")
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb."""
 
@@ -50,6 +65,14 @@ def register(app: typer.Typer) -> None:
         tta: Annotated[
             bool, typer.Option(help="Average over the eight symmetries: slower, a little better.")
         ] = False,
+        uncertainty: Annotated[
+            str,
+            typer.Option(
+                metavar="none|map|symmetry",
+                help="Write the maps and the deviation of each pixel: from the maps themselves, "
+                "or over the eight symmetries, which takes eight times as long.",
+            ),
+        ] = "none",
         device: Device = "auto",
         polarity: Annotated[
             str, typer.Option(help="bright or dark: how the atoms look, for the bundled model.")
@@ -75,6 +98,7 @@ def register(app: typer.Typer) -> None:
                 output,
                 maps=maps,
                 tta=tta,
+                uncertainty=parse_uncertainty(uncertainty),
                 device=device,
                 shard=part,
                 polarity="dark" if polarity == "dark" else "bright",

@@ -15,6 +15,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
 from napari_apgan.io import Pair, read_atoms, read_pairs
 from napari_apgan.measure import FrameToScore, Score, score_frames
+from napari_apgan.measure.sureness import judge
 from napari_apgan.predict.files import ATOMS_SUFFIX
 
 from .common import (
@@ -78,6 +79,25 @@ def score_folders(
     UserError
         When no name is in both folders.
     """
+    frames = frames_of_folders(predicted, truth, calibration=calibration, missing=missing)
+    tolerance = tolerance_px or default_tolerance_px([f.truth for f in frames])
+    return score_frames(frames, tolerance_px=tolerance)
+
+
+def frames_of_folders(
+    predicted: Path,
+    truth: Path,
+    *,
+    calibration: Calibration | None = None,
+    missing: str = "auto",
+) -> list[FrameToScore]:
+    """Read the predictions of a folder and their true atoms from another.
+
+    Raises
+    ------
+    UserError
+        When no name is in both folders.
+    """
     known = read_truth(truth, calibration, missing)
     frames: list[FrameToScore] = []
     for path in sorted(predicted.glob(f"*{ATOMS_SUFFIX}")):
@@ -99,8 +119,7 @@ def score_folders(
         )
     if known:
         console.print(f"[yellow]Not predicted, so not scored: {', '.join(sorted(known))}.[/]")
-    tolerance = tolerance_px or default_tolerance_px([f.truth for f in frames])
-    return score_frames(frames, tolerance_px=tolerance)
+    return frames
 
 
 def register(app: typer.Typer) -> None:
@@ -116,20 +135,27 @@ def register(app: typer.Typer) -> None:
                 min=0.01, help="Largest distance of a match; by default half the usual spacing."
             ),
         ] = None,
+        reliability: Annotated[
+            bool, typer.Option(help="Judge the confidence and the error bars too.")
+        ] = False,
         pixel_size: PixelSize = None,
         missing: MissingPixels = "auto",
         as_json: AsJson = False,
     ) -> None:
         """Score predictions: precision, recall, F1, error, bias and gain, per element."""
-        result = score_folders(
-            predicted,
-            truth,
-            tolerance_px=tolerance_px,
-            calibration=given_calibration(pixel_size),
-            missing=missing,
+        frames = frames_of_folders(
+            predicted, truth, calibration=given_calibration(pixel_size), missing=missing
         )
+        tolerance = tolerance_px or default_tolerance_px([f.truth for f in frames])
+        result = score_frames(frames, tolerance_px=tolerance)
+        sure = judge(frames, tolerance_px=tolerance) if reliability else None
         if as_json:
-            print_json(result.model_dump(mode="json"))
+            found = result.model_dump(mode="json")
+            if sure is not None:
+                found["reliability"] = sure.model_dump(mode="json")
+            print_json(found)
             return
         typer.echo(result.table())
         typer.echo(f"A match lies within {result.tolerance_px:.2f} px.")
+        if sure is not None:
+            typer.echo(sure.table())

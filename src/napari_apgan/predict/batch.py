@@ -18,6 +18,7 @@ from napari_apgan.io import READABLE, open_source, read_atoms, write_atoms
 from .files import ATOMS_SUFFIX, describe, file_stem, write_prediction
 from .mapstore import MapStore
 from .prediction import IsCancelled, Prediction
+from .uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     from napari_apgan.models.modelfile import Model
@@ -36,6 +37,7 @@ def predict_files(
     *,
     maps: bool = False,
     tta: bool = False,
+    uncertainty: Uncertainty = "none",
     device: str = "auto",
     shard: Shard | None = None,
     calibration: Calibration | None = None,
@@ -50,7 +52,8 @@ def predict_files(
     """Predict every frame of every input.
 
     A single image gives ``NAME.atoms.csv`` and, with `maps`, ``NAME.maps.tif``; a series one
-    ``NAME.atoms.csv`` with the number of the frame, and ``NAME.maps.zarr``.
+    ``NAME.atoms.csv`` with the number of the frame, and ``NAME.maps.zarr``. With an `uncertainty`
+    there are the maps' deviations beside them, ``NAME.deviation.tif`` or ``.zarr``.
 
     Parameters
     ----------
@@ -61,6 +64,9 @@ def predict_files(
     out_dir : path
     maps, tta, refine : bool
         Whether to write the maps, to average over eight symmetries, to refine on the raw image.
+    uncertainty : {"none", "map", "symmetry"}
+        Where the deviations of the maps' pixels come from, see
+        :func:`napari_apgan.predict.inference.predict_frame`; the maps are then written too.
     device : str
     shard : (index from 0, count), optional
         Do one part of the work: every count-th single image, a run of frames of each series. The
@@ -96,8 +102,22 @@ def predict_files(
     files = _expand(inputs)
     model = load_model(model_path, device=str(choose_device(device)))
     options = _Options(
-        Path(out_dir), maps, tta, device, refine, threshold, polarity, cancelled, on_prediction
+        Path(out_dir),
+        maps or uncertainty != "none",
+        tta,
+        uncertainty,
+        device,
+        refine,
+        threshold,
+        polarity,
+        cancelled,
+        on_prediction,
     )
+    if uncertainty != "none" and model.card.by_contrast:
+        raise UserError(
+            "The deviations of maps come with models that know the elements: train one from this "
+            "model, or predict without --uncertainty."
+        )
     written: list[Path] = []
     for position, (name, path) in enumerate(files.items()):
         source = open_source(path, missing=missing, calibration=calibration)
@@ -106,8 +126,8 @@ def predict_files(
             written += _predict_series(model, source, name, options, shard, report)
         elif shard is None or position % shard[1] == shard[0]:
             prediction = options.predict(model, source, 0, report)
-            out = write_prediction(options.out_dir, name, prediction, maps=maps)
-            written += [p for p in (out.atoms, out.maps) if p is not None]
+            out = write_prediction(options.out_dir, name, prediction, maps=options.maps)
+            written += [p for p in (out.atoms, out.maps, out.deviation) if p is not None]
     return written
 
 
@@ -119,6 +139,7 @@ class _Options:
         out_dir: Path,
         maps: bool,
         tta: bool,
+        uncertainty: Uncertainty,
         device: str,
         refine: bool,
         threshold: float | None,
@@ -129,6 +150,7 @@ class _Options:
         self.out_dir = out_dir
         self.maps = maps
         self._tta, self._device, self._refine = tta, device, refine
+        self._uncertainty: Uncertainty = uncertainty
         self._threshold, self._cancelled = threshold, cancelled
         self._polarity: Polarity = polarity
         self._on_prediction = on_prediction
@@ -150,7 +172,9 @@ class _Options:
         if model.card.by_contrast:
             prediction = detected_frame(model, source.frame(index), polarity=self._polarity, **how)
         else:
-            prediction = predict_frame(model, source.frame(index), **how)
+            prediction = predict_frame(
+                model, source.frame(index), uncertainty=self._uncertainty, **how
+            )
         if self._on_prediction is not None:
             self._on_prediction(source, index, prediction)
         return prediction
@@ -215,7 +239,7 @@ def _predict_series(
     frames = range(source.n_frames * part // parts, source.n_frames * (part + 1) // parts)
     table = options.out_dir / f"{name}{ATOMS_SUFFIX}"
     own = table if parts == 1 else _part_path(table, part, parts)
-    store: MapStore | None = None
+    stores: dict[str, MapStore] = {}
     done: list[pd.DataFrame] = []
     comments: list[str] = []
     next_id, next_save = 0, FIRST_SAVE
@@ -223,14 +247,20 @@ def _predict_series(
     for count, index in enumerate(frames, start=1):
         prediction = options.predict(model, source, index, progress)
         if options.maps:
-            if store is None:
-                path = options.out_dir / f"{name}.maps.zarr"
-                shape = (source.n_frames, *prediction.maps.shape)
-                store = MapStore(
-                    path, shape, prediction.elements, source.calibration, fresh=parts == 1
-                )
-                written.append(path)
-            store.write(index, prediction.maps)
+            for what, maps in (("maps", prediction.maps), ("deviation", prediction.deviation)):
+                if maps is None:
+                    continue
+                if what not in stores:
+                    path = options.out_dir / f"{name}.{what}.zarr"
+                    stores[what] = MapStore(
+                        path,
+                        (source.n_frames, *maps.shape),
+                        prediction.elements,
+                        source.calibration,
+                        fresh=parts == 1,
+                    )
+                    written.append(path)
+                stores[what].write(index, maps)
         done.append(prediction.atoms.assign(id=prediction.atoms["id"] + next_id))
         next_id += len(prediction.atoms)
         comments += [c for c in describe(prediction) if c not in comments]

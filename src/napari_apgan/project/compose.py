@@ -222,6 +222,8 @@ def changed_calibration(
     factors = {
         "sigma_x_pm": _ratio(calibration.x_pm, before.x_pm),
         "sigma_y_pm": _ratio(calibration.y_pm, before.y_pm),
+        "sigma_map_x_pm": _ratio(calibration.x_pm, before.x_pm),
+        "sigma_map_y_pm": _ratio(calibration.y_pm, before.y_pm),
     }
     errors: list[RescaledErrors] = []
     for document in project.filled_documents("atoms", source_id):

@@ -80,6 +80,8 @@ class Pointer:
         parts = [str(row["element"])]
         if np.isfinite(row["probability"]):
             parts.append(f"p {row['probability']:.2f}")
+        if np.isfinite(row["confidence"]):
+            parts.append(f"{100 * row['confidence']:.0f} % sure")
         sigma = np.hypot(row["sigma_x_pm"], row["sigma_y_pm"]) / np.sqrt(2)
         if np.isfinite(sigma):
             parts.append(f"±{sigma:.0f} pm")
