@@ -178,7 +178,8 @@ def cage_centres(sites: Floats) -> Floats:
     long = np.hypot(*(first - second).T) > DIAGONAL[0] * side
     # The middle of a diagonal is empty; that of two sites beyond a third is not.
     empty = np.asarray(tree.query(middle)[0]) > 0.5 * side
-    return middle[long & empty]
+    centres: Floats = middle[long & empty]
+    return centres
 
 
 def _graphene(model: Model, data: Path) -> Line:

@@ -43,6 +43,8 @@ RADIUS_BOUNDS_PX = (1.5, 12.0)
 ENOUGH = 5
 #: Discs narrower than this (px) are noise.
 LEAST_AREA_PX = 3
+#: At half height most discs must still be parted for their areas to mean anything.
+LEAST_PARTED = 0.8
 #: Maps are computed this far (px) beyond a wanted box, so that discs at its edge are whole.
 MARGIN_PX = 32
 
@@ -257,7 +259,15 @@ def measure_discs(values: NDArray[np.floating], threshold: float) -> Discs:
     solid = np.flatnonzero(areas >= LEAST_AREA_PX)
     if not len(solid):
         return Discs(None, least)
-    radius = float(np.clip(math.sqrt(float(np.median(areas[solid])) / math.pi), least, most))
+    area = float(np.median(areas[solid]))
+    # A disc's edge lies at half its height, which need not be where the threshold is.
+    heights = ndimage.maximum(values, labels, solid + 1)
+    half = values > 0.5 * float(np.median(heights))
+    whole = np.bincount(ndimage.label(half)[0].ravel())[1:]
+    whole = whole[whole >= LEAST_AREA_PX]
+    if len(whole) >= LEAST_PARTED * len(solid):
+        area = float(np.median(whole))
+    radius = float(np.clip(math.sqrt(area / math.pi), least, most))
     if len(solid) < ENOUGH:
         return Discs(None, radius)
     centres = np.array(ndimage.center_of_mass(above, labels, solid + 1))

@@ -6,6 +6,7 @@ It teaches a network what an atom is, whatever the material: the bundled model c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ from .truth import truth_of
 from .zoo_crystals import draw_crystal
 from .zoo_imaging import Ideal, add_background, image_sites, record
 from .zoo_lattices import Sites, lattice_sites, no_sites, scattered_sites
-from .zoo_random import chance, log_uniform
+from .zoo_random import chance
 from .zoo_settings import CHANNELS, KEY, ZooSettings
 
 #: Keeps its random numbers apart from those of other streams of the same seed.
@@ -82,7 +83,8 @@ class ZooStream:
         rng = np.random.default_rng([self.seed, ZOO, 1, number])
         low, high = self.settings.snr
         least = min(max(low, SEEN / view.sites.spacing_px**2), high)
-        snr = log_uniform(rng, least, high)
+        # More often high than low: what is hardly seen teaches little.
+        snr = high * (least / high) ** (1 - math.sqrt(rng.random()))
         image, valid = record(view.ideal, snr, view.sites.width_px, rng, dark=view.dark)
         shows = CHANNELS if not len(view.sites.xy_px) else (CHANNELS[view.dark],)
         return Pair(

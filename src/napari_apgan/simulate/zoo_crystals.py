@@ -91,7 +91,8 @@ def _bright_field(rng: np.random.Generator) -> tuple[dict[str, Any], Polarity]:
             "a1_deg": rng.uniform(0, 180),
         },
         "focal_spread_nm": rng.uniform(1.5, 4.0),
-        "aperture_mrad": rng.uniform(32.0, 50.0),
+        # Below 34 mrad only graphene's first-order reflections pass: rings instead of atoms.
+        "aperture_mrad": rng.uniform(22.0, 50.0),
     }
     return imaging, "bright" if sign > 0 else "dark"
 

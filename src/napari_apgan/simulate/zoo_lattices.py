@@ -167,6 +167,8 @@ def lattice_sites(
     weight = np.maximum(weight, FAINTEST * weight.max(initial=FAINTEST))
     # A faint sublattice is seen only where the peaks beside it are narrow.
     widest = 0.36 if base_weight.min() > 0.5 else 0.27
+    if kind == "honeycomb" and base_weight.min() > 0.5:
+        widest = 0.44  # atoms run together, and the middles of rings stand out
     width = max(spacing * rng.uniform(0.12, widest), 0.7)
     return Sites(kind, xy, weight, width, spacing)
 
