@@ -43,6 +43,7 @@ TORCH_ALLOWED = {
     "train/dataset.py",
     "train/loop.py",
     "train/mapstats.py",
+    "train/muon.py",
     "train/steps.py",
     "train/checkpoint.py",
     "train/warmstart.py",

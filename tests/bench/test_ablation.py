@@ -48,7 +48,7 @@ def test_an_adversary_is_built_for_its_twins_alone() -> None:
     assert judge(torch.rand(2, 1, 48, 48)).shape == (2, 2)
 
 
-@pytest.mark.parametrize("name", ["near", "quarter"])
+@pytest.mark.parametrize("name", ["near", "full", "quarter"])
 def test_twins_see_as_far_as_they_say(name: str) -> None:
     preset = preset_of(name)
     spec = preset.network.model_copy(update={"options": preset.network.options | {"channels": 4}})

@@ -95,12 +95,12 @@ TWINS: tuple[Twin, ...] = (
     Twin(
         "full",
         "trunk at full resolution, 16 wide",
-        network=_trunk(163, fold=1, channels=16, dilations=(2, 4, 8, 16, 8, 4, 2)),
+        network=_trunk(175, fold=1, channels=16, dilations=(2, 4, 8, 16, 8, 4, 2)),
     ),
     Twin(
         "quarter",
         "trunk at a quarter of the resolution, 64 wide",
-        network=_trunk(175, fold=4, channels=64, dilations=(1, 1, 2, 4, 2, 1, 1)),
+        network=_trunk(199, fold=4, channels=64, dilations=(1, 1, 2, 4, 2, 1, 1)),
     ),
 )
 

@@ -162,6 +162,12 @@ class Recipe(_Frozen):
         Crops a step; halved when memory runs out.
     rate : float
         Learning rate of Adam.
+    muon_rate : float
+        Learning rate of Muon, which then trains the inner convolutions of the generator; Adam
+        keeps its biases and the layer that draws the maps. 0: Adam trains all.
+    warm_rate : float
+        Part of the rates for a run that continues from an earlier model, which high ones would
+        make forget.
     discriminator_rate : float
         The same for the discriminator.
     discriminator_loss : {"mse", "cross_entropy"}
@@ -195,6 +201,8 @@ class Recipe(_Frozen):
     crop_px: int = Field(default=256, ge=16)
     batch: int = Field(default=4, gt=0)
     rate: float = Field(default=1e-3, gt=0)
+    muon_rate: float = Field(default=0.0, ge=0)
+    warm_rate: float = Field(default=1.0, gt=0, le=1)
     discriminator_rate: float = Field(default=1e-4, gt=0)
     discriminator_loss: JudgeLoss = "mse"
     betas: tuple[float, float] = (0.9, 0.999)

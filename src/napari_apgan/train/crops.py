@@ -51,7 +51,8 @@ class TrainingFrame:
 class Crop:
     """What a network sees and should answer: (Y, X) image, valid, learn and (C, Y, X) target.
 
-    `learn` may be (C, Y, X) where a frame says something about some elements only. Missing pixels hold plausible values until the grey values have been changed; then 0.
+    `learn` may be (C, Y, X) where a frame says something about some elements only. Missing pixels
+    hold plausible values until the grey values have been changed; then 0.
     """
 
     image: Floats

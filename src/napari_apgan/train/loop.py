@@ -181,6 +181,8 @@ class Training:
 
     def _step(self) -> None:
         factor = self.budget.rate_factor(self.progress.step) * self.progress.rate_factor
+        if self.run_file.settings.init != "scratch":
+            factor *= self.recipe.warm_rate
         self.learner.set_rates(factor)
         try:
             losses = self._descend(self.dataset.draw(self.budget.fraction(self.progress.step)))

@@ -20,6 +20,7 @@ from napari_apgan.models.recipe import Preset
 from .balance import Seen
 from .dataset import Batch
 from .mapstats import look_at
+from .muon import Muon
 
 _M = TypeVar("_M", bound=nn.Module)
 
@@ -51,7 +52,7 @@ class Learner:
         self.seen: Seen | None = None
         if discriminator is not None:
             self.discriminator = _to(discriminator, device)
-        self.optimiser = self._adam(self.network, self.recipe.rate)
+        self.optimiser = self._optimiser_of(self.network)
         self.judge_optimiser: torch.optim.Optimizer | None = None
         if self.discriminator is not None:
             self.judge_optimiser = self._adam(self.discriminator, self.recipe.discriminator_rate)
@@ -59,6 +60,24 @@ class Learner:
             self.averaged = _to(build_network(preset, n_elements), device)
             self.averaged.requires_grad_(False)
             self.restart_average()
+
+    def _optimiser_of(self, network: AtomNetwork) -> torch.optim.Optimizer:
+        """Return what trains the generator: AdamW, or Muon where the recipe has a rate for it."""
+        if not self.recipe.muon_rate:
+            return self._adam(network, self.recipe.rate)
+        outputs = tuple(f"{layer}." for layer in network.element_layers)
+        inner, others = [], []
+        for name, parameter in network.named_parameters():
+            drawn = parameter.ndim < 2 or name.startswith(outputs)
+            (others if drawn else inner).append(parameter)
+        return Muon(
+            inner,
+            others,
+            inner_rate=self.recipe.muon_rate,
+            rate=self.recipe.rate,
+            betas=self.recipe.betas,
+            weight_decay=self.recipe.weight_decay,
+        )
 
     def _adam(self, module: nn.Module, rate: float) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
@@ -80,9 +99,9 @@ class Learner:
             self.averaged.load_state_dict(self.network.state_dict())
 
     def set_rates(self, factor: float) -> None:
-        """Set both learning rates to a fraction of the recipe's."""
+        """Set all learning rates to a fraction of the recipe's."""
         for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.rate * factor
+            group["lr"] = group.get("rate", self.recipe.rate) * factor
         if self.judge_optimiser is not None:
             for group in self.judge_optimiser.param_groups:
                 group["lr"] = self.recipe.discriminator_rate * factor
