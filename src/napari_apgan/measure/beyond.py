@@ -155,7 +155,7 @@ def _vote(
     if not len(votes):
         return np.empty((0, 2)), np.empty(0, dtype=np.intp), np.empty(0)
     tree = cKDTree(votes)
-    groups = tree.query_ball_point(votes, SAME * spacing, return_sorted=False)
+    groups = list(tree.query_ball_point(votes, SAME * spacing, return_sorted=False))
     size = np.array([len(g) for g in groups])
     left = np.ones(len(votes), dtype=bool)
     places, kinds, sure = [], [], []

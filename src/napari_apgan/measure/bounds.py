@@ -66,8 +66,9 @@ def cramer_rao_pm(
         the width where there is a kernel.
     kernel : Kernel, optional
         What single atoms look like, instead of Gaussians;
-        :func:`~napari_apgan.measure.learn_kernel` returns it along with the atoms. The bound of each atom is then that of its
-        :data:`NEIGHBOURS` nearest ones open together, and the matrix between neighbours that of
+        :func:`~napari_apgan.measure.learn_kernel` returns it along with the atoms.
+        The bound of each atom is then that of its :data:`NEIGHBOURS` nearest ones
+        open together, and the matrix between neighbours that of
         :mod:`~napari_apgan.measure.fisher`.
 
     Returns
@@ -153,7 +154,7 @@ def _bound(
     """Return (N, 2) bounds in pm, with a prior of the positions or without."""
     if frame.calibration.matrix_pm is None:
         raise UserError("A bound in picometres needs a pixel size: enter the image's pixel size.")
-    table = atoms[["amplitude", "width_px"]].to_numpy(np.float64)
+    table = atoms[["amplitude", "width_px"]].to_numpy(np.float64, copy=True)
     if kernel is not None:
         table[:, 1] = 1.0
     xy = positions(atoms)

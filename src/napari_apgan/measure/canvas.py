@@ -39,8 +39,7 @@ class Canvas:
 
     def hat(self, image: Image) -> Hat:
         """Transform an image of the whole canvas."""
-        transformed: Hat = rfft2(image.astype(np.float32, copy=False))
-        return transformed
+        return np.asarray(rfft2(image.astype(np.float32, copy=False)), dtype=np.complex64)
 
     def back(self, hat: Hat) -> Image:
         """Transform back to the whole canvas."""
@@ -64,12 +63,12 @@ class Canvas:
         rows, columns = self.size
         ky = 2 * np.pi * np.fft.fftfreq(rows)[:, None]
         kx = 2 * np.pi * np.fft.rfftfreq(columns)[None, :]
-        return ky, kx
+        return np.asarray(ky, dtype=np.float64), np.asarray(kx, dtype=np.float64)
 
     def prefilter(self) -> NDArray[np.float32]:
         """One over the transform of the sampled spline: weights then interpolate, not smooth."""
         ky, kx = ((66 + 52 * np.cos(k) + 2 * np.cos(2 * k)) / 120 for k in self.frequencies())
-        return (1.0 / (ky * kx)).astype(np.float32)
+        return np.asarray(1.0 / (ky * kx), dtype=np.float32)
 
     def kernel_hat(self, stamp: NDArray[Any]) -> Hat:
         """Transform a (2 K + 1, 2 K + 1) kernel, K ≤ reach, with its middle at pixel 0."""

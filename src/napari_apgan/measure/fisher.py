@@ -1,7 +1,8 @@
 """What a frame tells about each atom among its neighbours: Fisher matrices and their inverses.
 
 The 3x3 blocks of the atoms themselves (amplitude, x, y) are summed over the actual pixels. Blocks
-between neighbours come from the correlations of the kernels' derivatives at their distance, scaled on both sides by what missing pixels, border and noise do to the blocks of the two atoms:
+between neighbours come from the correlations of the kernels' derivatives at their distance, scaled
+on both sides by what missing pixels, border and noise do to the blocks of the two atoms:
 ``H_ij = L_i N_ij L_jᵀ`` with ``L_i N_ii L_iᵀ = H_ii``, which keeps the whole positive.
 """
 
@@ -136,7 +137,9 @@ def local_covariances(
     count = min(neighbours, n)
     scale = _scales(blocks, amplitude, element, correlations)
     of = np.arange(n) if of is None else of
-    near = tree.query(xy[of], k=list(range(1, count + 1)), distance_upper_bound=reach)[1]
+    near = np.asarray(
+        tree.query(xy[of], k=list(range(1, count + 1)), distance_upper_bound=reach)[1]
+    )
     pairs = tree.query_pairs(reach, output_type="ndarray")
     i, j = pairs[:, 0], pairs[:, 1]
     between = correlations.at(xy[j] - xy[i], element[i], element[j])

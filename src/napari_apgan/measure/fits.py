@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,8 +54,7 @@ class Fits:
 
     def of(self, rows: NDArray[np.intp]) -> Fits:
         """Return the fits of some atoms."""
-        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "left"}
-        return Fits(**columns, left=self.left)
+        return join([self], rows)
 
     def table(self, atoms: pd.DataFrame, frame: Frame) -> pd.DataFrame:
         """Put the fits into the columns of a copy of the atom table."""
@@ -80,3 +81,13 @@ class Fits:
             kind = "str" if name == "flag" else None
             out[name] = pd.Series(value, index=out.index, dtype=kind)
         return out
+
+
+def join(parts: Sequence[Fits], rows: NDArray[np.intp]) -> Fits:
+    """Put fits behind each other, and return these rows of them all."""
+    columns: dict[str, Any] = {
+        f.name: np.concatenate([getattr(p, f.name) for p in parts])[rows]
+        for f in fields(Fits)
+        if f.name != "left"
+    }
+    return Fits(**columns)

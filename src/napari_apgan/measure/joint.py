@@ -3,7 +3,7 @@
 The image is ``b + Σ a_i K_e(i)(r - r_i)`` with a smooth background b. Products with the derivatives
 J of the model are drawn and read on a :class:`~.canvas.Canvas`, so that no derivative is ever
 stored: the step solves ``(Jᵀ W J + P) δ = Jᵀ W (image - model) + P (p₀ - p)`` by conjugate
-gradients (Hestenes & Stiefel 1952), W being the valid pixels over the variance of their noise, P what is
+gradients (Hestenes & Stiefel 1952), W being the valid pixels over their noise's variance, P what is
 known beforehand, with the 3x3 blocks of the atoms and the block of the kernel as preconditioner.
 """
 
@@ -120,15 +120,15 @@ class Scene:
 
     def blurred(self, variance: float) -> NDArray[np.float32]:
         """Return the transform of a Gaussian of that variance in px²."""
-        return np.exp(-0.5 * variance * self.k2)
+        blurred: NDArray[np.float32] = np.exp(-0.5 * variance * self.k2)
+        return blurred
 
     def draw(self, places: list[Places], hats: list[Hat], amounts: list[Floats]) -> Image:
         """Draw (3, n) amounts of values and derivatives of each element's atoms; the frame part."""
         size = self.canvas.size
-        total = sum(
-            self.canvas.hat(p.draw(v, size)) * hat
-            for p, hat, v in zip(places, hats, amounts, strict=True)
-        )
+        total = np.zeros_like(hats[0])
+        for p, hat, v in zip(places, hats, amounts, strict=True):
+            total += self.canvas.hat(p.draw(v, size)) * hat
         return self.canvas.inside(self.canvas.back(total))
 
     def read(self, places: list[Places], hats: list[Hat], image: Image) -> list[Floats]:
@@ -142,7 +142,8 @@ class Scene:
     def smooth(self, image: Image) -> Image:
         """Return the smooth part of what the valid pixels of an image hold."""
         total = gaussian_filter(image * self.weight, self.smooth_px, mode="constant")
-        return total / np.maximum(self._filled, 1e-3 * self._filled.max() + 1e-12)
+        smooth: Image = total / np.maximum(self._filled, 1e-3 * self._filled.max() + 1e-12)
+        return smooth
 
 
 def _polynomials(shape: tuple[int, int]) -> Image:
@@ -167,7 +168,9 @@ class Step:
         self.sources = [
             scene.canvas.hat(p.draw(v, size)) for p, v in zip(self.places, ones, strict=True)
         ]
-        drawn = sum(s * h for s, h in zip(self.sources, self.hats, strict=True))
+        drawn = np.zeros_like(self.hats[0])
+        for source, hat in zip(self.sources, self.hats, strict=True):
+            drawn += source * hat
         self.atoms = scene.canvas.inside(scene.canvas.back(drawn))
         self.model = self.atoms + np.tensordot(state.trend, scene.trends, axes=1) + state.background
         # The kernel's own height is that of the first element.
@@ -277,7 +280,8 @@ class Step:
             whole[e] = flat @ flat.T
         scale = np.stack([np.ones(self.n), state.amplitude, state.amplitude], axis=1)
         blocks: Floats = whole[state.element] * scale[:, :, None] * scale[:, None, :]
-        return blocks * around[:, None, None]
+        blocks *= around[:, None, None]
+        return blocks
 
     def derivatives(self) -> list[Image]:
         """Return each element's kernel and its derivatives by the place, (3, rows, columns)."""

@@ -100,22 +100,32 @@ class Kernel:
     weights: Floats
     blur_px2: Mapping[str, float] = field(default_factory=dict)
 
-    def stamps(self, elements: Sequence[str]) -> Floats:
-        """Return the images of elements on whole pixels, (elements, 2 reach + 1, 2 reach + 1).
+    def blurs(self, elements: Sequence[str]) -> Floats:
+        """Return the variance in px² by which the profile of each element is blurred.
 
         Raises
         ------
         UserError
             When the kernel does not know an element.
         """
-        unknown = sorted(set(elements) - set(self.blur_px2))
+        unknown = sorted({str(e) for e in elements} - set(self.blur_px2))
         if unknown:
             raise UserError(
                 f"The kernel knows {', '.join(self.blur_px2)} but not {', '.join(unknown)}: learn "
                 "it from a frame that shows them all."
             )
-        blur = np.array([self.blur_px2[e] for e in elements])
-        return blurred_stamps(np.tensordot(self.weights, self.profile.functions(), axes=1), blur)
+        return np.array([self.blur_px2[e] for e in elements])
+
+    def stamps(self, elements: Sequence[str]) -> Floats:
+        """Return the images of elements on whole pixels, (elements, 2 reach + 1, 2 reach + 1).
+
+        Raises
+        ------
+        UserError
+            As :meth:`blurs`.
+        """
+        whole = np.tensordot(self.weights, self.profile.functions(), axes=1)
+        return blurred_stamps(whole, self.blurs(elements))
 
 
 def blurred_stamps(stamp: Floats, variances: Floats) -> Floats:
@@ -136,9 +146,8 @@ def half_widths(stamps: Floats) -> Floats:
     middle = stamps.shape[-1] // 2
     out = []
     for stamp in stamps:
-        arms = (stamp[middle, middle:], stamp[middle, middle::-1])
-        arms += (stamp[middle:, middle], stamp[middle::-1, middle])
-        mean = sum(arms) / 4.0
+        across = stamp[middle, middle:] + stamp[middle, middle::-1]
+        mean = 0.25 * (across + stamp[middle:, middle] + stamp[middle::-1, middle])
         below = max(int(np.argmax(mean < 0.5 * mean[0])), 1)
         drop = mean[below - 1] - mean[below]
         crossing = below - 1 + (mean[below - 1] - 0.5 * mean[0]) / max(drop, 1e-12)

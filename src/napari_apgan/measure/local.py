@@ -132,7 +132,8 @@ def _intensity_error(p: Floats, covariance: Floats) -> Floats:
     variance = np.einsum("nii->ni", covariance)
     cross = 2 * area * by_width * covariance[:, AMPLITUDE, WIDTH]
     error = area**2 * variance[:, AMPLITUDE] + by_width**2 * variance[:, WIDTH] + cross
-    return np.sqrt(np.maximum(error, 0))
+    deviation: Floats = np.sqrt(np.maximum(error, 0))
+    return deviation
 
 
 def _noise_variance(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_apgan.frames import Frame
 
-from .fits import Fits
+from .fits import Fits, join
 from .jointly import Begin, fits_of, kernel_of, run, spacing_px
 from .kernels import Kernel
 
@@ -54,10 +54,10 @@ def fit_in_pieces(
     def fit(corners: tuple[Floats, Floats]) -> tuple[Ints, Fits] | None:
         low, high = corners
         inside = ((start >= low - halo) & (start < high + halo)).all(axis=1)
-        own = ((start >= low) & (start < high)).all(axis=1)[inside]
+        which = np.flatnonzero(inside)
+        own = ((start[which] >= low) & (start[which] < high)).all(axis=1)
         if not own.any():
             return None
-        which = np.flatnonzero(inside)
         fits = _fit_part(frame, low - halo, high + halo, start, elements, sign, which, kernel)
         return which[own], fits.of(np.flatnonzero(own))
 
@@ -65,13 +65,7 @@ def fit_in_pieces(
     with ThreadPoolExecutor(THREADS) as pool:
         done = [d for d in pool.map(fit, _tiles(frame.shape, side)) if d is not None]
     numbers, parts = [d[0] for d in done], [d[1] for d in done]
-    order = np.argsort(np.concatenate(numbers))
-    columns = {
-        f.name: np.concatenate([getattr(p, f.name) for p in parts])[order]
-        for f in fields(Fits)
-        if f.name != "left"
-    }
-    return Fits(**columns)
+    return join(parts, np.argsort(np.concatenate(numbers)))
 
 
 def _tiles(shape: tuple[int, int], side: float) -> Iterator[tuple[Floats, Floats]]:

@@ -1,9 +1,9 @@
 """The course of a joint fit: which atoms take part, what is learned when, and how sure it all is.
 
 A kernel that is learned along with the positions comes out too sharp: with errors of variance σ²
-per axis in the positions, the sharp kernel ``K̂(k) exp(k² σ² / 2)`` on scattered atoms looks like the
-right one on the right places, and displacements shrink by as much. So the learned kernel is blurred
-by the σ² that the errors say, and the positions are fitted once more.
+per axis in the positions, the sharp kernel ``K̂(k) exp(k² σ² / 2)`` on scattered atoms looks like
+the right one on the right places, and displacements shrink by as much. So the learned kernel is
+blurred by the σ² that the errors say, and the positions are fitted once more.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def _begin(
     else:
         kernel, names = known
         profile, weights = kernel.profile, kernel.weights
-        blur = np.array([kernel.blur_px2[n] for n in names])
+        blur = kernel.blurs(names)
     scene = Scene(image, valid, profile, width, max(2.0 * spacing, 4.0 * width))
     outside, kind = continue_lattice(xy, element, scene.image.shape, profile.reach_px, spacing)
     element = np.concatenate([element, kind])
@@ -260,7 +260,8 @@ def _variance(step: Step, residual: Image, atoms: Atoms) -> Image:
     around = level - level.mean()
     slope = float((around * (squared - mean)).sum() / max(float((around**2).sum()), 1e-30))
     variance = mean + slope * (model - level.mean())
-    return np.maximum(variance, LEAST_VARIANCE * mean).astype(np.float32)
+    bounded: Image = np.maximum(variance, LEAST_VARIANCE * mean).astype(np.float32)
+    return bounded
 
 
 def _errors(step: Step, spacing: float, of: Ints | None = None) -> Floats:
@@ -338,7 +339,7 @@ def _with_missed(
     height = np.sign(usual[e]) * seen / power
     peak = height == maximum_filter(height, size=max(int(0.8 * spacing) | 1, 3))
     peak &= (height > MISSED_AMPLITUDE * abs(usual[e])) & (height * np.sqrt(power) > MISSED_SIGMAS)
-    xy = np.argwhere(peak)[:, ::-1] - float(canvas.reach)
+    xy = np.argwhere(peak)[:, ::-1].astype(np.float64) - canvas.reach
     edge = np.array(canvas.shape[::-1]) + canvas.reach
     xy = xy[((xy > -canvas.reach) & (xy < edge)).all(axis=1)]
     if len(xy):
