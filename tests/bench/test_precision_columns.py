@@ -245,6 +245,17 @@ def test_coverage_counts_both_axes_and_each_kind_has_its_own_error_bars() -> Non
     assert columns_of(moved, pair, "map").errors.coverage is None
 
 
+def test_confidences_are_held_against_the_share_of_real_atoms() -> None:
+    pair = make_pair(vacancies=[VACANCY])
+    drawn = np.vstack([positions(pair.pair.atoms), [VACANCY]])
+    real = np.arange(len(drawn)) < len(drawn) - 1
+    sure = make_atoms(drawn, "C", confidence=np.where(real, 1.0, 0.0))
+    assert columns_of(sure, pair).confidence_error == pytest.approx(0.0)
+    wrong = sure.assign(confidence=1.0)
+    assert columns_of(wrong, pair).confidence_error == pytest.approx(1 / len(drawn))
+    assert columns_of(pair.pair.atoms, pair).confidence_error is None
+
+
 def test_failed_fits_have_a_share_and_are_left_out_of_the_second_row() -> None:
     pair = make_pair()
     n = len(pair.pair.atoms)

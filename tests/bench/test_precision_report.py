@@ -36,7 +36,7 @@ def columns(**changes: object) -> Columns:
         "n_frames": 2, "n_true": 100, "n_predicted": 101, "f1": 0.99, "precision": 0.98,
         "recall": 0.97, "f1_lacking": 0.91, "f1_near_defects": 0.92, "f1_border": 0.93,
         "n_lacking": 7, "n_near_defects": 17, "n_border": 27, "n_vacancies": 5, "filled": 0.2,
-        "missed": 0.4, "vacuum_nm2": 3.0, "false_per_nm2": 0.66,
+        "missed": 0.4, "confidence_error": 0.0125, "vacuum_nm2": 3.0, "false_per_nm2": 0.66,
         "errors": Errors(
             n=99, mean_pm=5.5, std_pm=2.5, rms_pm=6.0, bias_x_pm=0.1, bias_y_pm=-0.2, skill=0.7,
             gain=0.8, cramer_rao_pm=5.0, bayesian_pm=4.4, over_cramer_rao=1.1, over_bayesian=1.25,
@@ -94,7 +94,7 @@ def test_every_column_is_in_its_place() -> None:
     assert found["bias x, y (pm)"] == "+0.10, -0.20"
     assert (found["skill"], found["gain"]) == ("0.700", "0.800")
     assert (found["within 1 error bar"], found["within 1.96"]) == ("68.0 %", "94.0 %")
-    assert found["fits failed"] == "–"
+    assert (found["fits failed"], found["confidence off by"]) == ("–", "1.25 %")
     bounds = cells(text, "bounds", "`fast`, map")
     assert list(bounds.values())[1:] == ["5.00", "1.100", "–", "4.40", "1.250"]
     cost = cells(text, "cost", "`fast`, map")

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_apgan.atoms import positions
-from napari_apgan.measure.calibration import coverage
+from napari_apgan.measure.calibration import coverage, reliability
 from napari_apgan.measure.matching import match
 from napari_apgan.measure.score import FrameToScore, match_atoms, region_mask_of
 from napari_apgan.measure.surroundings import NEIGHBOUR_REACH, in_border_band, near
@@ -31,6 +31,8 @@ SIGMAS: dict[str, tuple[str, str]] = {
     OFFERED: ("sigma_x_pm", "sigma_y_pm"),
     ONLY: ("sigma_x_pm", "sigma_y_pm"),
 }
+#: How probable it is that an atom is real, as a prediction says it.
+CONFIDENCE = "confidence"
 #: How flags of fits that failed begin.
 FAILED = "fit"
 
@@ -133,6 +135,8 @@ class FrameAnswer:
     vacuum_nm2: float
     in_vacuum: int
     matches: _Matches
+    confidence: Floats
+    real: Bools
     fitted: bool = field(default=False)
 
 
@@ -177,8 +181,25 @@ def answer(
         vacuum_nm2=marks.vacuum_nm2,
         in_vacuum=int(region_mask_of(p, marks.vacuum).sum()),
         matches=_matches(predicted, marks, (i, j), label, tolerance_px),
+        confidence=_confidence(predicted),
+        real=~wrong,
         fitted=label != MAP,
     )
+
+
+def _confidence(predicted: pd.DataFrame) -> Floats:
+    """Return how probable each atom is said to be; NaN where nothing is said."""
+    if CONFIDENCE not in predicted:
+        return np.full(len(predicted), np.nan)
+    return predicted[CONFIDENCE].to_numpy(np.float64)
+
+
+def _calibration(frames: Sequence[FrameAnswer]) -> float | None:
+    """Return how far confidences are from the share of atoms that are real, of a mean atom."""
+    said = np.concatenate([f.confidence for f in frames])
+    real = np.concatenate([f.real for f in frames])
+    known = np.isfinite(said)
+    return reliability(said[known], real[known]).ece if known.any() else None
 
 
 def _count(hit: Bools, wrong: Bools, ours: Bools, theirs: Bools) -> _Counts:
@@ -258,6 +279,7 @@ def pool(
         vacuum_nm2=area,
         false_per_nm2=sum(f.in_vacuum for f in frames) / area if area > 0 else None,
         errors=matches.errors(),
+        confidence_error=_calibration(frames),
         unflagged=matches.of(~matches.flagged).errors() if fitted else None,
         flagged=float(matches.flagged.mean()) if fitted and len(matches.flagged) else None,
         elements={

@@ -193,6 +193,7 @@ def _interface(lines: Sequence[Line]) -> str:
 def _positions(lines: Sequence[Line]) -> str:
     heads = ["positions", "error (pm)", "its standard deviation (pm)", "bias x, y (pm)", "skill"]
     heads += ["gain", "within 1 error bar", "within 1.96", "fits failed"]
+    heads.append("confidence off by")
     rows = []
     for line in lines:
         x = line.text(lambda c: c.errors.bias_x_pm, 2, sign=True)
@@ -208,6 +209,7 @@ def _positions(lines: Sequence[Line]) -> str:
                 _percent(line.text(lambda c: c.errors.coverage, 1, scale=100)),
                 _percent(line.text(lambda c: c.errors.coverage_95, 1, scale=100)),
                 _percent(line.text(lambda c: c.flagged, 1, scale=100)),
+                _percent(line.text(lambda c: c.confidence_error, 2, scale=100)),
             ]
         )
     return table(heads, rows)

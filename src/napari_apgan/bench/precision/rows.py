@@ -84,6 +84,9 @@ class Columns(BaseModel):
         Atoms drawn in the vacuum, per nm² of it.
     errors : Errors
         Of all matched atoms.
+    confidence_error : float or None
+        Expected calibration error of the atoms' confidences: mean distance from the share of atoms
+        that are real.
     unflagged : Errors or None
         The same of those whose fit succeeded, for fitted positions.
     flagged : float or None
@@ -119,6 +122,7 @@ class Columns(BaseModel):
     vacuum_nm2: float
     false_per_nm2: float | None
     errors: Errors
+    confidence_error: float | None = None
     unflagged: Errors | None = None
     flagged: float | None = None
     elements: dict[str, ElementColumns] = {}

@@ -23,7 +23,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.settings import write_atomically
 from napari_apgan.simulate.imaging import Engine
 
-from .columns import SIGMAS
+from .columns import CONFIDENCE, SIGMAS
 from .rows import Columns
 
 RESULT, ANSWERS, ABOUT, RUN = "result.json", "answers.npz", "answers.json", "run"
@@ -252,7 +252,8 @@ def _write(path: Path, content: bytes | str) -> None:
         ) from error
 
 
-_SIGMA_NAMES = tuple(name for pair in SIGMAS.values() for name in pair)
+#: Columns kept where every frame has them.
+_EXTRA = (*dict.fromkeys(name for pair in SIGMAS.values() for name in pair), CONFIDENCE)
 
 
 def _packed(tables: Sequence[pd.DataFrame]) -> dict[str, np.ndarray]:
@@ -266,7 +267,7 @@ def _packed(tables: Sequence[pd.DataFrame]) -> dict[str, np.ndarray]:
         ),
         "flag": np.concatenate([np.empty(0, "U1"), *(t["flag"].to_numpy(str) for t in tables)]),
     }
-    for name in _SIGMA_NAMES:
+    for name in _EXTRA:
         if all(name in t for t in tables):
             packed[name] = np.concatenate(
                 [np.empty(0, np.float32), *(t[name].to_numpy(np.float32) for t in tables)]
@@ -284,7 +285,7 @@ def _unpacked(packed: Mapping[str, np.ndarray]) -> list[pd.DataFrame]:
             origin="predicted",
             flag=packed["flag"][ours].tolist(),
         )
-        for name in _SIGMA_NAMES:
+        for name in _EXTRA:
             if name in packed:
                 table[name] = packed[name][ours].astype(np.float64)
         tables.append(table)
