@@ -31,7 +31,7 @@ def nearest_spacing_px(xy_px: ArrayLike) -> float:
     xy = _pairs(xy_px)
     if len(xy) < 2:
         raise UserError("A spacing needs at least two atoms.")
-    return float(np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]))
+    return float(np.median(np.asarray(cKDTree(xy).query(xy, k=2)[0])[:, 1]))
 
 
 def missing_neighbours(

@@ -84,7 +84,7 @@ def _splat(xy: NDArray[np.float64], weight: NDArray[np.float64], shape: tuple[in
 def _stretched(fy: Floats, fx: Floats, stretch: float, turn: float) -> Floats:
     """Return the squared frequency, longer along one direction: astigmatic peaks."""
     along = fy * math.sin(turn) + fx * math.cos(turn)
-    q2: Floats = fy**2 + fx**2 + np.float32(stretch) * along**2
+    q2: Floats = np.square(fy) + np.square(fx) + np.float32(stretch) * np.square(along)
     return q2
 
 
@@ -184,10 +184,10 @@ def record(
     if chance(rng, 0.03):
         hot = rng.random(noisy.shape, dtype=np.float32) < 5e-4
         noisy[hot] += 20 * noisy.std()
-    return noisy.astype(np.float32), ~_lost(noisy.shape, rng)
+    return noisy.astype(np.float32), ~_lost((noisy.shape[0], noisy.shape[1]), rng)
 
 
-def _lost(shape: tuple[int, ...], rng: np.random.Generator) -> Bools:
+def _lost(shape: tuple[int, int], rng: np.random.Generator) -> Bools:
     """Draw lost pixels: mostly none, single ones, all but a trajectory, or whole rows."""
     kind = rng.random()
     if kind < 0.12:
@@ -204,7 +204,7 @@ def _jittered(image: Floats, sigma_px: float, rng: np.random.Generator) -> Float
     """Shift each row along x; rows that follow each other move alike."""
     rows, columns = image.shape
     memory = rng.uniform(0, 0.8)
-    steps = rng.normal(0, sigma_px, rows)
+    steps = rng.normal(0, sigma_px, size=(rows,))
     shift = np.zeros(rows)
     for row in range(1, rows):
         shift[row] = memory * shift[row - 1] + math.sqrt(1 - memory**2) * steps[row]

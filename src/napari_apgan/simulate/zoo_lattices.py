@@ -191,7 +191,8 @@ def _with_boundary(
 
     def beyond(points: Floats) -> Bools:
         away = (points - middle) @ np.array([math.cos(turn), math.sin(turn)])
-        return away > bend * size * wave(points, size, np.random.default_rng(seed))
+        side: Bools = away > bend * size * wave(points, size, np.random.default_rng(seed))
+        return side
 
     first, second = ~beyond(xy), beyond(other)
     both = np.concatenate([xy[first], other[second]])
@@ -264,7 +265,8 @@ def draw_film(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.fl
     field = smooth_field(shape, max(shape) * rng.uniform(0.2, 1.0), rng)
     edge = rng.uniform(0.02, 0.5)
     bend = rng.uniform(-1.0, 0.6)
-    return np.clip((field - np.float32(bend)) / np.float32(edge), 0, 1).astype(np.float32)
+    film: NDArray[np.float32] = (field - np.float32(bend)) / np.float32(edge)
+    return np.clip(film, 0, 1, out=film)
 
 
 def no_sites(shape: tuple[int, int], rng: np.random.Generator) -> Sites:

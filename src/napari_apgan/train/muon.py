@@ -104,4 +104,5 @@ def orthogonal(matrix: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
-    return x.T if tall else x
+    turned: Tensor = x.T if tall else x
+    return turned

@@ -66,7 +66,8 @@ class Learner:
         if not self.recipe.muon_rate:
             return self._adam(network, self.recipe.rate)
         outputs = tuple(f"{layer}." for layer in network.element_layers)
-        inner, others = [], []
+        inner: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
         for name, parameter in network.named_parameters():
             drawn = parameter.ndim < 2 or name.startswith(outputs)
             (others if drawn else inner).append(parameter)
