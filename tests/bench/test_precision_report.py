@@ -8,6 +8,7 @@ import pytest
 
 from napari_apgan.bench.precision.gains import Gain
 from napari_apgan.bench.precision.interfaces import RowBias
+from napari_apgan.bench.precision.methods import recipe_of
 from napari_apgan.bench.precision.order import Done, make_order
 from napari_apgan.bench.precision.report import (
     BEGIN,
@@ -217,6 +218,8 @@ def test_budgets_are_tried_until_the_goal_is_met(tmp_path: Path) -> None:
         ("scratch", 30, {}), ("scratch", 60, good), ("bundled", 30, good),
     ):  # fmt: skip
         kept = result(budget=Budget(minutes=seconds / 60, init=start), train_s=seconds, **found)
+        task = kept.task.model_copy(update={"recipe": recipe_of("fast")})
+        kept = kept.model_copy(update={"about": kept.about.model_copy(update={"task": task})})
         write_result(kept.task.folder(tmp_path), kept)
 
     def never(*_: object) -> None:

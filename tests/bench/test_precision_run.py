@@ -23,6 +23,7 @@ from napari_apgan.bench.precision.run import Missing, Outcome, case_of, prior_pm
 from napari_apgan.bench.precision.tasks import Budget, Numbers, Redo, Result, Task
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
+from napari_apgan.models.presets import PRESETS
 from napari_apgan.simulate.pairs import SimulatedPair
 
 NUMBERS = Numbers(train=1, validation=1, test=2, probes=1, engine="fast", side=96)
@@ -138,6 +139,26 @@ def test_columns_are_counted_again_without_asking_again(run: Run, log: list[str]
     assert log == ["load"]
     run(seeds=(0,), redo="answers")
     assert "predict" in log
+
+
+def test_trainings_are_thrown_away_only_when_they_are_to_be_made_anew(
+    run: Run, tmp_path: Path
+) -> None:
+    (kept, *_) = [r for r in rows(run(seeds=(0,))) if r.task.method == HALF]
+    trained = kept.task.folder(tmp_path) / "run"
+    trained.mkdir(exist_ok=True)
+    run(seeds=(0,), redo="answers")
+    assert trained.exists()
+    run(seeds=(0,), redo="training")
+    assert not trained.exists()
+
+
+def test_what_an_earlier_recipe_gave_is_another_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    (before,) = list_tasks(["graphene-2.35"], ["fast"], (0,), NUMBERS)
+    changed = PRESETS["fast"].model_copy(update={"recipe": PRESETS["paper"].recipe})
+    monkeypatch.setitem(PRESETS, "fast", changed)
+    (after,) = list_tasks(["graphene-2.35"], ["fast"], (0,), NUMBERS)
+    assert before.folder(Path()) != after.folder(Path())
 
 
 def test_what_was_finished_before_a_key_was_pressed_stays(run: Run, log: list[str]) -> None:

@@ -144,8 +144,10 @@ def _going_on(run_dir: Path, settings: RunSettings) -> Trainer | None:
         return attach(run_dir)
     if folder.status() in ("stopped", "interrupted") and folder.can_resume:
         return launch(run_dir, resume=True)
-    # Nothing to go on from: it never began, failed, or ended before its first checkpoint.
-    shutil.rmtree(run_dir)
+    if folder.status() != "done":
+        # Nothing to go on from: it never began, failed, or ended before its first checkpoint. A
+        # finished run of another recipe is not ours to throw away.
+        shutil.rmtree(run_dir)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 from napari_apgan.errors import UserError
@@ -99,9 +100,23 @@ def list_tasks(
                 budget = _budget(method, minutes, steps, init, threads)
             for seed in seeds[:1] if method in WITHOUT_SEED else seeds:
                 tasks.append(
-                    Task(case=case, method=method, seed=seed, numbers=numbers, budget=budget)
+                    Task(
+                        case=case,
+                        method=method,
+                        seed=seed,
+                        numbers=numbers,
+                        budget=budget,
+                        recipe=recipe_of(method),
+                    )
                 )
     return tasks
+
+
+def recipe_of(method: str) -> str:
+    """Return a digest of a preset's network and recipe; empty for other methods."""
+    if method not in PRESETS:
+        return ""
+    return hashlib.sha256(PRESETS[method].model_dump_json().encode()).hexdigest()[:8]
 
 
 def _budget(

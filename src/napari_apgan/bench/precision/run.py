@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -179,6 +180,8 @@ def _measure(
     """Train and predict, as far as that is not kept, and compute the columns."""
     folder, case = task.folder(work), frames.data.case
     kept = read_answers(folder, task) if REDO.index(redo) < REDO.index("answers") else None
+    if redo == "training":
+        shutil.rmtree(folder / RUN, ignore_errors=True)
     if kept is None:
         kept = _ask(make(task, case), task, folder, frames, words)
         write_answers(folder, *kept)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from napari_apgan.bench.training import table
 
 from .answers import MAP
+from .methods import recipe_of
 from .report import NOTHING, mean_and_spread
 from .rows import Columns
 from .run import Loader, Maker, Missing, Outcome, run_tasks
@@ -79,7 +80,14 @@ def to_target(
         for seed in seeds:
             for seconds in budgets_s:
                 budget = Budget(minutes=seconds / 60, init=start, threads=threads)
-                task = Task(case=CASE, method=method, seed=seed, numbers=numbers, budget=budget)
+                task = Task(
+                    case=CASE,
+                    method=method,
+                    seed=seed,
+                    numbers=numbers,
+                    budget=budget,
+                    recipe=recipe_of(method),
+                )
                 (outcome,) = run_tasks([task], work, make=make, load=load, redo=redo)
                 out.append(outcome)
                 if isinstance(outcome, Missing) or goal.met(outcome.rows[MAP]):

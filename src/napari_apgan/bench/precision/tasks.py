@@ -112,7 +112,17 @@ class Budget(BaseModel):
 
 
 class Task(BaseModel):
-    """One method on one case with one seed."""
+    """One method on one case with one seed.
+
+    Parameters
+    ----------
+    case, method : str
+    seed : int
+    numbers : Numbers
+    budget : Budget
+    recipe : str
+        Digest of a preset's network and recipe: what an earlier recipe gave is another result.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -121,10 +131,11 @@ class Task(BaseModel):
     seed: int
     numbers: Numbers = Numbers()
     budget: Budget = Budget()
+    recipe: str = ""
 
     def folder(self, work: Path) -> Path:
         """Where everything about it is kept."""
-        method = f"{self.method}_{self.budget.folder}"
+        method = "_".join(w for w in (self.method, self.budget.folder, self.recipe) if w)
         return work / self.case / self.numbers.folder / method / f"seed{self.seed}"
 
     def __str__(self) -> str:
