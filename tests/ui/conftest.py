@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -21,6 +23,8 @@ from qtpy.QtWidgets import QApplication
 
 from napari_apgan.elements import Element
 from napari_apgan.frames import Calibration
+from napari_apgan.models import bundled
+from napari_apgan.models.bundled import WEIGHTS
 from napari_apgan.ui import predict_overlay
 from napari_apgan.ui.workbench import Workbench
 
@@ -147,6 +151,24 @@ def _helper_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     It imports torch: seconds of work that most tests have no use for.
     """
     monkeypatch.setattr(predict_overlay, "WARM_MS", 3_600_000)
+
+
+@pytest.fixture(autouse=True)
+def _no_bundled_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Do without the network of the package, which needs the helper and its torch.
+
+    Tests that are about it put it back.
+    """
+    monkeypatch.setattr(bundled, "WEIGHTS", tmp_path / "absent.safetensors")
+
+
+@pytest.fixture
+def bundled_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Return the file of the network that comes with the package, moved to another place."""
+    path = tmp_path / "moved.safetensors"
+    shutil.copyfile(WEIGHTS, path)
+    monkeypatch.setattr(bundled, "WEIGHTS", path)
+    return path
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from napari_apgan.frames import Frame
 
 from .atoms_layer import rgba
 from .detect_box import DetectBox
+from .detect_network import NetworkSearch
 
 if TYPE_CHECKING:
     from .desk import Desk
@@ -23,17 +24,22 @@ if TYPE_CHECKING:
 LAYER_NAME = "Candidates"
 
 
-def find(frame: Frame, polarity: str, taken: Any) -> pd.DataFrame | str:
-    """Detect atoms away from the labels; a sentence when that cannot be done."""
-    from scipy.spatial import cKDTree
-
+def find(frame: Frame, polarity: str) -> pd.DataFrame | str:
+    """Detect atoms by their contrast alone; a sentence when that cannot be done."""
     from napari_apgan.label import detect
-    from napari_apgan.maps import default_radius_px
 
     try:
-        table = detect(frame, polarity=polarity)
+        return detect(frame, polarity=polarity)
     except UserError as error:
         return str(error)
+
+
+def apart_from(table: pd.DataFrame, taken: Any) -> pd.DataFrame:
+    """Return the atoms of a table that have no label yet; `taken` are the labels' (N, 2) x, y."""
+    from scipy.spatial import cKDTree
+
+    from napari_apgan.maps import default_radius_px
+
     if len(table) and len(taken):
         distance = np.asarray(cKDTree(taken).query(positions(table))[0])
         table = table[distance > default_radius_px(table)]
@@ -43,29 +49,39 @@ def find(frame: Frame, polarity: str, taken: Any) -> pd.DataFrame | str:
 class Detection:
     """The candidates of one detection.
 
+    The network of the package looks for them in the prediction helper; where that cannot be, they
+    are found by contrast alone, in a thread, and a sentence says so.
+
     Parameters
     ----------
     desk : Desk
     box : DetectBox
+    search : NetworkSearch
     """
 
     changed = Signal()
 
-    def __init__(self, desk: Desk, box: DetectBox) -> None:
-        self._desk, self._box = desk, box
+    def __init__(self, desk: Desk, box: DetectBox, search: NetworkSearch) -> None:
+        self._desk, self._box, self._search = desk, box, search
         self._table: pd.DataFrame | None = None
         self._strength = np.empty(0)
         self._shown = np.empty(0, dtype=bool)
         self._place: tuple[str, int] = ("", 0)
         self._element = ""
+        self._wanted: Element | None = None
         self._layer: Any = None
         self.worker: Any = None
         box.wanted.connect(self.run)
         box.level_changed.connect(self._thin)
         box.keep_wanted.connect(self.keep)
         box.discard_wanted.connect(self.discard)
+        box.cancel_wanted.connect(search.cancel)
+        search.found.connect(self._found)
+        search.failed.connect(self._without_network)
+        search.cancelled.connect(self._cancelled)
+        search.progressed.connect(box.set_progress)
         desk.session.frame_changed.connect(self._moved)
-        desk.session.project_changed.connect(self.discard)
+        desk.session.project_changed.connect(self._moved)
 
     @property
     def candidates(self) -> int:
@@ -84,21 +100,43 @@ class Detection:
         return f"Keep {n:,} atom{'s' * (n != 1)} as {self._element}"
 
     def run(self) -> None:
-        """Detect atoms of the current element's kind in a thread."""
-        desk = self._desk
+        """Look for atoms of the current element's kind, beside the window."""
+        desk, project = self._desk, self._desk.session.project
         element, frame = desk.current_element(), desk.frame()
         if element is None:
             desk.say("Choose an element first: press + Element in the Label tab.")
             return
-        if frame is None or self.worker is not None:
+        if frame is None or project is None or self.worker is not None or self._search.busy:
             return
         self.discard()
+        self._wanted = element
         self._place = (desk.session.source_id, desk.session.frame_index)
+        self._box.set_state("busy", cancel=True)
+        try:
+            self._search.start(project, self._place, element.polarity)
+        except UserError as error:
+            self._by_contrast(f"Found by contrast alone. {error}")
+
+    def _without_network(self, sentence: str, details: str) -> None:
+        """Do what can be done when the helper failed."""
+        if details:
+            self._desk.failed.emit(sentence, details)
+            sentence = "The network could not be used."
+        if self._is_here():
+            self._by_contrast(f"Found by contrast alone. {sentence}")
+        else:
+            self._box.set_state("idle")
+
+    def _by_contrast(self, words: str) -> None:
+        """Find atoms in a thread of this process; `words` say why."""
+        frame, element = self._desk.frame(), self._wanted
+        if frame is None or element is None:
+            self._box.set_state("idle")
+            return
         self._box.set_state("busy")
-        taken = positions(desk.atoms.labels)
         # A function, not a generator: those swallow RuntimeError.
-        self.worker = create_worker(find, frame, element.polarity, taken)
-        self.worker.returned.connect(lambda result: self._found(result, element))
+        self.worker = create_worker(find, frame, element.polarity)
+        self.worker.returned.connect(lambda result: self._found(result, words))
         self.worker.errored.connect(self._failed)
         self.worker.finished.connect(self._finished)
         self.worker.start()
@@ -108,24 +146,41 @@ class Detection:
 
     def _failed(self, error: Exception) -> None:
         self._box.set_state("idle")
+        self._box.say("")
         self._desk.failed.emit(f"The detection failed ({error}): label by clicking.", repr(error))
 
-    def _found(self, result: pd.DataFrame | str, element: Element) -> None:
+    def _cancelled(self) -> None:
         self._box.set_state("idle")
+        self._box.say("Detection cancelled; nothing was added.")
+
+    def _is_here(self) -> bool:
+        """Whether the user is still on the frame that was asked for."""
         session = self._desk.session
-        if self._place != (session.source_id, session.frame_index):
+        return self._place == (session.source_id, session.frame_index)
+
+    def _found(self, result: pd.DataFrame | str, words: str) -> None:
+        self._box.set_state("idle")
+        self._box.say("")
+        element = self._wanted
+        if element is None or not self._is_here():
             return  # the user went on to another frame
         if isinstance(result, str):
             self._box.say(result)
             return
-        if result.empty:
-            self._box.say("Nothing new was found. Bright or dark is set on the element's chip.")
+        new = apart_from(result, positions(self._desk.atoms.labels))
+        if new.empty:
+            if result.empty:
+                text = "Nothing was found. Bright or dark is set on the element's chip."
+            else:
+                text = f"Nothing new: all {len(result):,} atoms found have labels."
+            self._box.say(text)
             return
-        self._box.say("")
-        self._table, self._element = result, element.name
-        strength = result["probability"].to_numpy(dtype=float)
+        labelled = len(result) - len(new)
+        self._box.say(f"{words} {labelled:,} of them have labels." if labelled else words)
+        self._table, self._element = new, element.name
+        strength = new["probability"].to_numpy(dtype=float)
         if not np.isfinite(strength).any():
-            strength = np.abs(result["amplitude"].to_numpy(dtype=float))
+            strength = np.abs(new["amplitude"].to_numpy(dtype=float))
         self._strength = np.nan_to_num(strength)
         self._box.set_state("candidates")
         self._box.slider.setValue(0)
@@ -178,6 +233,7 @@ class Detection:
         """Forget the candidates."""
         if self._table is None:
             return
+        self._box.say("")
         self._table, self._shown = None, np.empty(0, dtype=bool)
         self._desk.scene.drop(self._layer)
         self._layer = None
@@ -185,6 +241,8 @@ class Detection:
         self.changed.emit()
 
     def _moved(self, *_: object) -> None:
+        if not self._is_here():
+            self._search.cancel()  # nobody waits for it any more
         self.discard()
 
 

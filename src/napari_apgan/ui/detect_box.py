@@ -1,4 +1,4 @@
-"""Detect: find candidates the classical way, thin them by a slider, keep them as labels."""
+"""Detect: find candidates, thin them by a slider, keep them as labels."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ class DetectBox(QWidget):
     level_changed = Signal(float)  # 0..1, share of the candidates left out, weakest first
     keep_wanted = Signal()
     discard_wanted = Signal()
+    cancel_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.find = QPushButton("Detect")
         self.find.setToolTip(
-            "Finds bright or dark spots of the current element's kind; nothing is added until you "
-            "keep them"
+            "Finds atoms of the current element's kind, bright or dark, by a network that comes "
+            "with the program; nothing is added until you keep them"
         )
         self.find.clicked.connect(lambda _=False: self.wanted.emit())
         self.slider = QSlider(Qt.Orientation.Horizontal)
@@ -34,10 +35,17 @@ class DetectBox(QWidget):
         self.keep.clicked.connect(lambda _=False: self.keep_wanted.emit())
         self.discard = QPushButton("Discard")
         self.discard.clicked.connect(lambda _=False: self.discard_wanted.emit())
-        self.busy = QProgressBar()
-        self.busy.setRange(0, 0)
-        self.busy.setMaximumHeight(6)
-        self.busy.setTextVisible(False)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 0)
+        self.bar.setMaximumHeight(6)
+        self.bar.setTextVisible(False)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Nothing is added")
+        self.cancel.clicked.connect(lambda _=False: self.cancel_wanted.emit())
+        self.busy = QWidget()
+        waiting = row(self.bar, self.cancel)
+        waiting.setStretch(0, 1)
+        self.busy.setLayout(waiting)
         self.note = hint()
         self.candidates = QWidget()
         inner = QVBoxLayout(self.candidates)
@@ -57,11 +65,19 @@ class DetectBox(QWidget):
         self.note.hide()
         self.set_state("idle")
 
-    def set_state(self, state: str) -> None:
-        """Show ``idle``, ``busy`` or ``candidates``."""
+    def set_state(self, state: str, *, cancel: bool = False) -> None:
+        """Show ``idle``, ``busy`` (perhaps with a button to cancel) or ``candidates``."""
+        self.cancel.setVisible(cancel)
+        self.bar.setRange(0, 0)
         self.busy.setVisible(state == "busy")
         self.find.setEnabled(state != "busy")
         self.candidates.setVisible(state == "candidates")
+
+    def set_progress(self, done: int, total: int, text: str) -> None:
+        """Show how far the search is; a total of 0 says that nobody knows."""
+        self.bar.setRange(0, total)
+        self.bar.setValue(done)
+        self.say(text)
 
     def set_count(self, shown: int, found: int, element: str) -> None:
         """Say how many candidates are shown."""

@@ -8,6 +8,8 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_apgan.predict.protocol import (
+    Detected,
+    DetectRequest,
     Done,
     LineDecoder,
     PredictRequest,
@@ -33,11 +35,13 @@ class Helper(HelperProcess):
     result = Signal(object)  # Result
     done = Signal(object)  # Done
     warmed = Signal(object)  # Warmed
+    detected = Signal(object)  # Detected
 
     def __init__(self, parent: QObject | None = None, command: list[str] | None = None) -> None:
         super().__init__(
             "prediction", command or helper_command(sys.executable), LineDecoder, parent
         )
+        self._detections: set[str] = set()
 
     def warm(self, model: str, device: str = "auto") -> None:
         """Let it load a model ahead of the first prediction."""
@@ -47,12 +51,24 @@ class Helper(HelperProcess):
         """Ask for a prediction; replies carry its `id`."""
         self.ask(request)
 
+    def detect(self, request: DetectRequest) -> None:
+        """Ask for the atoms of a frame that nobody has labelled."""
+        self._detections.add(request.id)
+        self.ask(request)
+
+    def is_detection(self, request_id: str) -> bool:
+        """Whether a request looked for atoms; who asked for it tells how it went."""
+        return request_id in self._detections
+
     def take(self, reply: Any) -> None:
-        """Hand on what only predictions have."""
+        """Hand on what only this helper replies."""
         if isinstance(reply, Result):
             self.result.emit(reply)
         elif isinstance(reply, Warmed):
             self.warmed.emit(reply)
+        elif isinstance(reply, Detected):
+            self._close(reply.id)
+            self.detected.emit(reply)
         elif isinstance(reply, Done):
             self._close(reply.id)
             self.done.emit(reply)

@@ -16,8 +16,10 @@ from napari_apgan.settings import Settings
 from .chips import ElementChips
 from .detect import Detection
 from .detect_box import DetectBox
+from .detect_network import NetworkSearch
 from .output_map_box import OutputMapBox
 from .periodic_table import PeriodicTable
+from .predict_overlay import predictions_of
 from .regions_box import RegionsBox
 from .widgets import Fold, heading, hint, primary_button, row, rule, scrolled, text_button
 
@@ -54,7 +56,8 @@ class LabelTab(QWidget):
         self.pages = QStackedWidget()
         self.simulate: SimulatePanel | None = None
         self.table: PeriodicTable | None = None
-        self.detection = Detection(self._desk, self.detect)
+        search = NetworkSearch(predictions_of(session, workbench))
+        self.detection = Detection(self._desk, self.detect, search)
         self._deed = workbench.open_image
         self._build()
         self._connect()

@@ -188,7 +188,9 @@ class Predictions(QObject):
             self._workbench.say("Open an image first.")
             return False
         if model is None:
-            self._workbench.say("There is no model yet: train one first (T).")
+            self._workbench.say(
+                "There is no model yet: train one first (T). Detect, in Label, needs none."
+            )
             return False
         try:
             reference = reference_to(project, source_id)
@@ -269,11 +271,15 @@ class Predictions(QObject):
         self.ended.emit(said)
 
     def _on_failed(self, failed: Failed) -> None:
+        if self.helper.is_detection(failed.id):
+            return
         self._wishes.pop(failed.id, None)
         self._workbench.say_error(failed.sentence, failed.details)
         self.ended.emit(failed.sentence)
 
     def _on_cancelled(self, cancelled: WasCancelled) -> None:
+        if self.helper.is_detection(cancelled.id):
+            return
         wish = self._wishes.pop(cancelled.id, None)
         kept = f" {wish.finished} finished frames are kept." if wish and wish.finished else ""
         self._workbench.say(f"Prediction cancelled.{kept}")

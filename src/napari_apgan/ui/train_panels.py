@@ -7,6 +7,7 @@ from pathlib import Path
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_apgan.models.bundled import BUNDLED
 from napari_apgan.models.presets import PRESETS, LossWeights
 from napari_apgan.project import Project
 from napari_apgan.settings import Settings
@@ -129,7 +130,8 @@ class Advanced(QWidget):
         self.start.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.start.setMinimumWidth(60)
         self.start.setToolTip(
-            "Continuing from the last model is quicker; from scratch forgets what it learned"
+            "The last model goes on from what it learned here. The bundled start is a network that "
+            "knows atoms in general, so that fewer labels do. Scratch knows nothing."
         )
         self.run_form = ModelForm(RunSettings, RUN_FIELDS)
         self.loss_form = ModelForm(LossWeights, LOSS_FIELDS)
@@ -141,40 +143,50 @@ class Advanced(QWidget):
         layout.addWidget(self.run_form)
         layout.addWidget(hint("Weights of the losses; 0 switches one off:"))
         layout.addWidget(self.loss_form)
-        self._last = ""
+        self._offered: tuple[str, bool] | None = None
         self._file = ""
+        self._chosen = ""
         self.start.activated.connect(self._on_start)
         self.run_form.changed.connect(self.changed)
         self.loss_form.changed.connect(self.changed)
-        self.offer("", "")
+        self.offer("", "", bundled=False)
 
-    def offer(self, last: str, title: str) -> None:
-        """Offer to continue from a model (its path; empty for none)."""
-        if last == self._last and self.start.count():
+    def offer(self, last: str, title: str, *, bundled: bool) -> None:
+        """Offer to continue from a model (its path; empty for none), and the bundled start.
+
+        The first entry is taken unless the user chose another one that is still there; a new last
+        model is a new situation.
+        """
+        if self._offered == (last, bundled):
             return
-        self._last = last
+        if self._offered is not None and self._offered[0] != last:
+            self._chosen = ""
+        self._offered = (last, bundled)
         self.start.clear()
         if last:
             self.start.addItem(title, last)
+        if bundled:
+            self.start.addItem("the bundled start", BUNDLED)
         self.start.addItem("scratch", "scratch")
         if self._file:
             self.start.addItem(Path(self._file).name, self._file)
         self.start.addItem("a model file…", "")
+        if self._chosen:
+            self.start.setCurrentIndex(max(0, self.start.findData(self._chosen)))
 
     def _on_start(self, _index: int) -> None:
-        if self.start.currentData() != "":
-            self.changed.emit()
-            return
-        path, _ = QFileDialog.getOpenFileName(self, "Model", "", "Models (*.safetensors)")
-        if path:
-            self._file = path
-            self.start.insertItem(self.start.count() - 1, Path(path).name, path)
-            self.start.setCurrentIndex(self.start.count() - 2)
-        else:
-            self.start.setCurrentIndex(0)
+        if self.start.currentData() == "":
+            path, _ = QFileDialog.getOpenFileName(self, "Model", "", "Models (*.safetensors)")
+            if path:
+                self._file = path
+                self.start.insertItem(self.start.count() - 1, Path(path).name, path)
+                self.start.setCurrentIndex(self.start.count() - 2)
+            else:
+                self.start.setCurrentIndex(0)
+        self._chosen = self.init
         self.changed.emit()
 
     @property
     def init(self) -> str:
-        """Where the training starts: a path, or ``scratch``."""
+        """Where the training starts: a path, ``bundled`` or ``scratch``."""
         return str(self.start.currentData() or "scratch")

@@ -7,6 +7,7 @@ from typing import Any
 
 from napari_apgan.errors import UserError
 from napari_apgan.io import Pair
+from napari_apgan.models.bundled import BUNDLED, bundled_path
 from napari_apgan.models.card import read_card
 from napari_apgan.models.presets import PRESETS
 from napari_apgan.project import Project, Session
@@ -56,7 +57,8 @@ class TrainPlan:
         ----------
         project : Project
         warm : bool, optional
-            Continue from the last model where there is a fitting one; by default as chosen.
+            Continue from the last model where there is a fitting one, else from the bundled one
+            where that fits; by default as chosen.
 
         Raises
         ------
@@ -71,7 +73,7 @@ class TrainPlan:
             fields["stream"] = streamed
         init = self._advanced.init
         if warm is not None:
-            init = self.warm_start(project) if warm else "scratch"
+            init = self.warm_start(project) or self.bundled_start() if warm else "scratch"
         if self.goes_on(project, init) and not any(name in fields for name in BUDGET):
             fields.update(half_budget(PRESETS[self._choices.preset_name]))
         return RunSettings(
@@ -95,9 +97,19 @@ class TrainPlan:
                 return str(path)
         return ""
 
+    def bundled_start(self) -> str:
+        """Return ``bundled`` if the network that comes with the package fits the preset."""
+        wanted = PRESETS[self._choices.preset_name].network
+        try:
+            there = read_card(bundled_path()).network
+        except UserError:
+            return ""  # this installation lacks it
+        fits = there.kind == wanted.kind and there.options == wanted.options
+        return BUNDLED if fits else ""
+
     def goes_on(self, project: Project, init: str) -> bool:
         """Whether a training goes on from a model that has learned from this project before."""
-        return init not in ("", "scratch") and init == self.warm_start(project)
+        return init not in ("", "scratch", BUNDLED) and init == self.warm_start(project)
 
     def estimate(self, project: Project, best_device: str) -> str:
         """Say how long the next training takes, and show what empty fields stand for.
@@ -126,7 +138,13 @@ class TrainPlan:
         step_s = measured or usual_step_s(preset.name, best_device if device == "auto" else device)
         first, whole = estimate(preset, step_s, labelled_px(project))
         halved = goes_on and not any(name in form.values() for name in BUDGET)
-        return estimate_sentence(first, whole, measured=measured is not None, halved=halved)
+        return estimate_sentence(
+            first,
+            whole,
+            measured=measured is not None,
+            halved=halved,
+            bundled=settings.init == BUNDLED,
+        )
 
 
 def lacking(project: Project | None) -> str:

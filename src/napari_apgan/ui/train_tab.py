@@ -13,6 +13,7 @@ from qtpy.QtCore import QCoreApplication
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_apgan.errors import UserError
+from napari_apgan.models.bundled import BUNDLED
 from napari_apgan.models.presets import PRESETS
 from napari_apgan.project import Project, Session
 from napari_apgan.train.events import Step
@@ -172,7 +173,7 @@ class TrainTab(LazyTab):
         Parameters
         ----------
         warm : bool, optional
-            Continue from the last model where there is a fitting one; by default as chosen.
+            Continue from the last model, else the bundled one, as fits; by default as chosen.
         mixed : bool
             The simulated pairs of this round are there already.
         """
@@ -321,7 +322,8 @@ class TrainTab(LazyTab):
         self.teach.setText(needed)
         self.teach.setVisible(bool(needed))
         start = self.plan.warm_start(project) if project is not None else ""
-        self.advanced.offer(start, f"the last model ({Path(start).name})" if start else "")
+        title = f"the last model ({Path(start).name})" if start else ""
+        self.advanced.offer(start, title, bundled=bool(self.plan.bundled_start()))
         self._show_estimate()
         self._show_buttons()
 
@@ -363,7 +365,7 @@ class TrainTab(LazyTab):
             self.primary.setText("Stopping …" if stopping else "Stop")
             self.primary.setEnabled(not stopping)
         else:
-            again = self.advanced.init != "scratch"
+            again = self.advanced.init not in ("scratch", BUNDLED)
             words = "Train again" if again else "Train"
             if self._simulating:
                 n = self.mixing.adds

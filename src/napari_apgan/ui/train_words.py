@@ -91,14 +91,24 @@ def estimate(preset: Preset, step_s: float, labelled_px: float) -> tuple[float, 
 
 
 def estimate_sentence(
-    first_s: float, whole_s: float, *, measured: bool, halved: bool = False
+    first_s: float, whole_s: float, *, measured: bool, halved: bool = False, bundled: bool = False
 ) -> str:
-    """Say how long it takes, and that it goes on from the last model with half the budget."""
+    """Say how long it takes, and what it starts from.
+
+    Going on from the last model takes half the budget; the bundled network is looked at, and is a
+    first model, before the first step.
+    """
     about = "About" if measured else "Roughly"
     half = ": half of a first training, since it goes on from the last model" if halved else ""
+    after = "You can go on labelling, and even close napari."
+    if bundled:
+        return (
+            f"Starts from a network that knows atoms in general. {about} {rounded(first_s)} until "
+            f"it knows yours better, {rounded(whole_s)} at the most. {after}"
+        )
     return (
         f"{about} {rounded(first_s)} to a first model, {rounded(whole_s)} at the most{half}. "
-        "You can go on labelling, and even close napari."
+        f"{after}"
     )
 
 
