@@ -139,8 +139,6 @@ def test_a_truncated_model_is_refused(saved: Path) -> None:
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no model"):
         read_card(tmp_path / "none.safetensors")
-    with pytest.raises(UserError, match="without bundled weights"):
-        read_card("bundled")
 
 
 def test_presets_and_cards_are_read_without_torch(saved: Path) -> None:

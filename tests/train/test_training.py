@@ -239,8 +239,6 @@ def test_a_model_of_another_preset_is_refused(tmp_path: Path, prepare: Prepare) 
     train(tmp_path / "a")
     with pytest.raises(UserError, match="trained with the preset 'fast'"):
         prepare(tmp_path / "b", preset="paper", init=str(tmp_path / "a"))
-    with pytest.raises(UserError, match="without bundled weights"):
-        prepare(tmp_path / "b", init="bundled")
 
 
 def test_it_stops_early_when_nothing_is_gained(tmp_path: Path, prepare: Prepare) -> None:

@@ -39,8 +39,19 @@ TRIES = 2
 LARGEST_SCALE = 5.0
 #: Radii of discs (px) that training draws, see :func:`napari_apgan.maps.default_radius_px`.
 RADIUS_BOUNDS_PX = (1.5, 12.0)
+#: Where nothing regular is seen, the frame is looked at this much smaller too, and believed if this
+#: many atoms are sure and regular there.
+REDUCED, MANY = 0.3, 9
 #: Fewer discs than this say nothing of a spacing.
 ENOUGH = 5
+#: In a lattice the quartiles of the nearest distances differ by less than this part of the median.
+MOST_SPREAD = 0.25
+#: Probability above which a disc of a lattice is an atom: best on held-out simulated frames.
+LATTICE_THRESHOLD = 0.4
+#: Where atoms lie anywhere, no neighbour speaks for another, and each must be surer of itself, and
+#: the answers to the eight symmetries are averaged. Best on held-out simulated frames of lone atoms
+#: and of none.
+LONE_THRESHOLD = 0.7
 #: Discs narrower than this (px) are noise.
 LEAST_AREA_PX = 3
 #: At half height most discs must still be parted for their areas to mean anything.
@@ -95,6 +106,21 @@ class Detection:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What the network answered at one scale; positions and sizes in its own px.
+
+    `part` is what it was asked for, `factors` (y, x) are its pixels for one of the frame.
+    """
+
+    map: NDArray[np.float32]
+    discs: Discs
+    atoms: pd.DataFrame
+    scale: float
+    factors: tuple[float, float]
+    part: Box
+
+
 def detect_with(
     model: Model,
     frame: Frame,
@@ -122,13 +148,15 @@ def detect_with(
     box : (x0, y0, x1, y1), optional
         In px; only atoms inside are returned.
     threshold : float, optional
-        Probability above which a disc is an atom; by default the one on the model's card.
+        Probability above which a disc is an atom; by default 0.4 where the atoms found are as
+        regular as a lattice, and 0.7 where they lie anywhere.
     element : str
         Name that the atoms get.
     refine : bool
         Fit the atoms on the raw image.
     device, tile, tta, progress, cancelled
-        See :func:`napari_apgan.predict.inference.predict_maps`.
+        See :func:`napari_apgan.predict.inference.predict_maps`; irregular atoms are looked at
+        under all symmetries anyway, unless a threshold is given.
 
     Raises
     ------
@@ -144,12 +172,11 @@ def detect_with(
         )
     if min(frame.shape) < 16:
         raise UserError("The image is too small to detect atoms on: click them instead.")
-    least = model.card.threshold if threshold is None else threshold
     wanted = clip_box(box, frame.shape)
     around = _around(wanted, frame.shape)
     notes = [frame.note] if frame.note else []
-    scale = 1.0
-    for attempt in range(TRIES + 1):
+
+    def look(scale: float, least: float, often: bool) -> _Look:
         seen = resample_frame(frame, (scale, scale))
         factors = (seen.shape[0] / frame.shape[0], seen.shape[1] / frame.shape[1])
         part = _scaled_box(around, factors, seen.shape)
@@ -158,31 +185,44 @@ def detect_with(
             seen,
             device=device,
             tile=tile,
-            tta=tta,
+            tta=often,
             box=part,
             progress=progress,
             cancelled=cancelled,
-            notes=notes if attempt == 0 else None,
+            notes=notes,
         )[model.card.element_names.index(polarity)]
         discs = measure_discs(maps, least)
-        again = _better_scale(scale, discs.spacing_px)
-        if again == scale:
-            break
-        scale = again
-    atoms = find_atoms(
-        maps[None],
-        [element],
-        radius_px=discs.radius_px,
-        threshold=least,
-        valid=seen.valid[part[1] : part[3], part[0] : part[2]],
-    )
-    atoms = _on_frame(atoms, part, factors, frame.shape)
+        valid = seen.valid[part[1] : part[3], part[0] : part[2]]
+        atoms = find_atoms(
+            maps[None], [element], radius_px=discs.radius_px, threshold=least, valid=valid
+        )
+        return _Look(maps, discs, atoms, scale, factors, part)
+
+    def settle(first: _Look) -> _Look:
+        for _ in range(TRIES):
+            better = _better_scale(first.scale, first.discs.spacing_px)
+            if better == first.scale:
+                break
+            first = look(better, least, tta)
+        return first
+
+    least = LATTICE_THRESHOLD if threshold is None else threshold
+    seen = settle(look(1.0, least, tta))
+    if threshold is None and not regular(positions(seen.atoms)):
+        # Peaks much wider than any it knows, or atoms that lie anywhere?
+        small = look(REDUCED, LONE_THRESHOLD, tta)
+        if len(small.atoms) >= MANY and regular(positions(small.atoms)):
+            seen = settle(look(REDUCED, least, tta))
+        else:
+            seen = look(seen.scale, LONE_THRESHOLD, True)
+    discs, scale, factors, part = seen.discs, seen.scale, seen.factors, seen.part
+    atoms = _on_frame(seen.atoms, part, factors, frame.shape)
     if refine and len(atoms):
         atoms = refine_atoms(frame, atoms, polarity=polarity)
     atoms = _finished(atoms, frame, wanted)
-    native = maps
+    native = seen.map
     if factors != (1.0, 1.0):
-        native = maps_to_frame(maps[None], (part[1], part[0]), around, factors)[0]
+        native = maps_to_frame(seen.map[None], (part[1], part[0]), around, factors)[0]
     if wanted is not None:
         x0, y0 = wanted[0] - around[0], wanted[1] - around[1]
         native = native[y0 : y0 + wanted[3] - wanted[1], x0 : x0 + wanted[2] - wanted[0]]
@@ -228,6 +268,21 @@ def detected_frame(
         cancelled=cancelled,
     )
     return found.as_prediction(frame.calibration)
+
+
+def regular(xy_px: NDArray[np.float64]) -> bool:
+    """Tell whether atoms lie as in a lattice: their nearest distances differ little.
+
+    Parameters
+    ----------
+    xy_px : (N, 2) array
+        x, y in px.
+    """
+    if len(xy_px) < ENOUGH:
+        return False
+    distance = np.asarray(cKDTree(xy_px).query(xy_px, k=2)[0])[:, 1]
+    low, middle, high = np.percentile(distance, [25, 50, 75])
+    return bool(high - low < MOST_SPREAD * middle)
 
 
 @dataclass(frozen=True, slots=True)

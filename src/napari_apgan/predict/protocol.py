@@ -83,7 +83,7 @@ class DetectRequest(Message):
     element : str
         Name that the atoms get.
     threshold : float, optional
-        Probability above which a disc is an atom; the model's own by default.
+        Probability above which a disc is an atom; by default as `detect_with` decides.
     device : str
         `auto`, `cpu`, `cuda` or `mps`.
     """
