@@ -42,6 +42,8 @@ MISSED_SIGMAS = 5.0
 MISSED_SEEN = 0.3
 #: Below this part of the amplitude around it an atom is not there.
 ABSENT = 0.3
+#: The same beside the strongest of the same element around it.
+BESIDE_STRONG = 0.15
 #: Like atoms from whose amplitudes the usual one is taken, and its least spread.
 NEIGHBOURS = 9
 LEAST_SPREAD = 0.03
@@ -240,9 +242,20 @@ def _known(state: State, atoms: Atoms, spacing: float, fixed: bool) -> Known:
 
 
 def _absent(state: State, atoms: Atoms) -> Bools:
-    """Say which listed atoms do not show."""
+    """Say which listed atoms do not show, beside like ones or beside the strongest around.
+
+    Where half of a list stands on nothing, the usual amplitude says little.
+    """
     usual = _usual(state, atoms)[0]
-    return atoms.free & (state.amplitude * np.sign(usual) < ABSENT * np.abs(usual))
+    height = state.amplitude * np.sign(usual)
+    strong = np.zeros(len(usual))
+    for e in range(len(state.blur)):
+        own = np.flatnonzero((state.element == e) & atoms.free)
+        if len(own):
+            count = min(NEIGHBOURS, len(own))
+            near = cKDTree(state.xy[own]).query(state.xy[own], k=list(range(1, count + 1)))[1]
+            strong[own] = np.quantile(height[own][near], 0.9, axis=1)
+    return atoms.free & (height < np.maximum(ABSENT * np.abs(usual), BESIDE_STRONG * strong))
 
 
 def _variance(step: Step, residual: Image, atoms: Atoms) -> Image:
