@@ -131,7 +131,7 @@ class Advanced(QWidget):
         self.start.setMinimumWidth(60)
         self.start.setToolTip(
             "The last model goes on from what it learned here. The bundled start is a network that "
-            "knows atoms in general, so that fewer labels do. Scratch knows nothing."
+            "knows atoms in general, but not yet yours. Scratch knows nothing."
         )
         self.run_form = ModelForm(RunSettings, RUN_FIELDS)
         self.loss_form = ModelForm(LossWeights, LOSS_FIELDS)
