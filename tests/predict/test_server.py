@@ -14,11 +14,14 @@ import pytest
 
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
+from napari_apgan.io import read_atoms
 from napari_apgan.models.modelfile import save_model
 from napari_apgan.predict.client import Helper
 from napari_apgan.predict.files import read_prediction
 from napari_apgan.predict.protocol import (
     CancelRequest,
+    Detected,
+    DetectRequest,
     Done,
     Failed,
     LineDecoder,
@@ -72,6 +75,21 @@ def ask(model: Path, image: Path, out: Path, **changes: object) -> PredictReques
 def test_the_helper_says_what_it_runs_on(helper):
     assert helper.ready.device in {"cpu", "cuda", "mps"}
     assert helper.ready.torch[0].isdigit()
+
+
+def test_atoms_are_detected_without_a_model_of_ones_own(helper, image, tmp_path):
+    request = DetectRequest(
+        id="d", source=SourceRef(path=str(image)), frame=1, out_dir=str(tmp_path), polarity="dark"
+    )
+    replies = list(helper.run(request, WAIT))
+    found = replies[-1]
+    assert isinstance(found, Detected)
+    assert (found.id, found.frame) == ("d", 1)
+    table = read_atoms(found.atoms)
+    assert len(table) == found.n_atoms
+    assert "dark" in found.sentence
+    with pytest.raises(ValueError, match="polarity"):
+        DetectRequest(id="d", source=SourceRef(path=str(image)), out_dir="o", polarity="grey")
 
 
 def test_a_series_comes_back_frame_by_frame(helper, model_file, image, tmp_path):

@@ -18,6 +18,7 @@ from napari_apgan.errors import UserError
 from .protocol import (
     CancelRequest,
     Detected,
+    DetectRequest,
     Done,
     Failed,
     LineDecoder,
@@ -138,11 +139,11 @@ class Helper:
         return reply
 
     def run(
-        self, request: PredictRequest | WarmRequest, timeout: float | None = None
+        self, request: PredictRequest | DetectRequest | WarmRequest, timeout: float | None = None
     ) -> Iterator[Reply]:
         """Send a request and yield its replies, the last one included.
 
-        The last is `done`, `warmed`, `failed` or `cancelled`. Replies to other requests are
+        The last is `done`, `detected`, `warmed`, `failed` or `cancelled`. Replies to other requests are
         dropped. `timeout` holds for the time between two replies.
         """
         self.send(request)
