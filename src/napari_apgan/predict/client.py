@@ -143,8 +143,8 @@ class Helper:
     ) -> Iterator[Reply]:
         """Send a request and yield its replies, the last one included.
 
-        The last is `done`, `detected`, `warmed`, `failed` or `cancelled`. Replies to other requests are
-        dropped. `timeout` holds for the time between two replies.
+        The last is `done`, `detected`, `warmed`, `failed` or `cancelled`. Replies to other
+        requests are dropped. `timeout` holds for the time between two replies.
         """
         self.send(request)
         while True:
