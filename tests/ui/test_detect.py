@@ -101,10 +101,13 @@ def test_a_search_can_be_cancelled_and_started_again(
     silent_helper, bundled_network, workbench, qtbot
 ):
     box, helper = workbench.label_tab.detect, workbench.predictions.helper
-    for _ in range(2):
-        box.find.click()
+    primary = workbench.label_tab.primary
+    for start, end in ((box.find, box.cancel), (primary, primary)):
+        start.click()
         assert helper.busy
-        box.cancel.click()
+        assert primary.text() == "Looking for atoms … (cancel)"
+        end.click()
+        assert primary.text() == "Detect atoms"
         assert not helper.busy
         assert box.busy.isHidden()
         assert box.find.isEnabled()

@@ -75,13 +75,18 @@ class Detection:
         box.level_changed.connect(self._thin)
         box.keep_wanted.connect(self.keep)
         box.discard_wanted.connect(self.discard)
-        box.cancel_wanted.connect(search.cancel)
+        box.cancel_wanted.connect(self.cancel)
         search.found.connect(self._found)
         search.failed.connect(self._without_network)
         search.cancelled.connect(self._cancelled)
         search.progressed.connect(box.set_progress)
         desk.session.frame_changed.connect(self._moved)
         desk.session.project_changed.connect(self._moved)
+
+    @property
+    def busy(self) -> bool:
+        """Whether atoms are being looked for."""
+        return self._search.busy or self.worker is not None
 
     @property
     def candidates(self) -> int:
@@ -106,7 +111,7 @@ class Detection:
         if element is None:
             desk.say("Choose an element first: press + Element in the Label tab.")
             return
-        if frame is None or project is None or self.worker is not None or self._search.busy:
+        if frame is None or project is None or self.busy:
             return
         self.discard()
         self._wanted = element
@@ -116,6 +121,11 @@ class Detection:
             self._search.start(project, self._place, element.polarity)
         except UserError as error:
             self._by_contrast(f"Found by contrast alone. {error}")
+        self.changed.emit()
+
+    def cancel(self) -> None:
+        """End the search by the network; the one by contrast takes a moment only."""
+        self._search.cancel()
 
     def _without_network(self, sentence: str, details: str) -> None:
         """Do what can be done when the helper failed."""
@@ -143,6 +153,7 @@ class Detection:
 
     def _finished(self) -> None:
         self.worker = None
+        self.changed.emit()
 
     def _failed(self, error: Exception) -> None:
         self._box.set_state("idle")
@@ -152,6 +163,7 @@ class Detection:
     def _cancelled(self) -> None:
         self._box.set_state("idle")
         self._box.say("Detection cancelled; nothing was added.")
+        self.changed.emit()
 
     def _is_here(self) -> bool:
         """Whether the user is still on the frame that was asked for."""
@@ -161,6 +173,7 @@ class Detection:
     def _found(self, result: pd.DataFrame | str, words: str) -> None:
         self._box.set_state("idle")
         self._box.say("")
+        self.changed.emit()
         element = self._wanted
         if element is None or not self._is_here():
             return  # the user went on to another frame

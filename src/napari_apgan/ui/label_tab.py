@@ -193,6 +193,8 @@ class LabelTab(QWidget):
             return "Choose an element…", self.open_table
         if self.detection.candidates:
             return self.detection.keep_words, self.detection.keep
+        if n_labels == 0 and self.detection.busy:
+            return "Looking for atoms … (cancel)", self.detection.cancel
         if n_labels == 0:
             return "Detect atoms", self.detection.run
         complete = [r for r in session.regions() if r.kind == "complete"]
