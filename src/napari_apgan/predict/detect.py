@@ -40,8 +40,8 @@ LARGEST_SCALE = 5.0
 #: Radii of discs (px) that training draws, see :func:`napari_apgan.maps.default_radius_px`.
 RADIUS_BOUNDS_PX = (1.5, 12.0)
 #: Where nothing regular is seen, the frame is looked at this much smaller too, and believed if this
-#: many atoms are sure and regular there.
-REDUCED, MANY = 0.3, 9
+#: many atoms are as sure as this and regular there.
+REDUCED, MANY, SURE = 0.3, 12, 0.85
 #: Fewer discs than this say nothing of a spacing.
 ENOUGH = 5
 #: In a lattice the quartiles of the nearest distances differ by less than this part of the median.
@@ -51,7 +51,7 @@ LATTICE_THRESHOLD = 0.4
 #: Where atoms lie anywhere, no neighbour speaks for another, and each must be surer of itself, and
 #: the answers to the eight symmetries are averaged. Best on held-out simulated frames of lone atoms
 #: and of none.
-LONE_THRESHOLD = 0.7
+LONE_THRESHOLD = 0.6
 #: Discs narrower than this (px) are noise.
 LEAST_AREA_PX = 3
 #: At half height most discs must still be parted for their areas to mean anything.
@@ -149,7 +149,7 @@ def detect_with(
         In px; only atoms inside are returned.
     threshold : float, optional
         Probability above which a disc is an atom; by default 0.4 where the atoms found are as
-        regular as a lattice, and 0.7 where they lie anywhere.
+        regular as a lattice, and 0.6 where they lie anywhere.
     element : str
         Name that the atoms get.
     refine : bool
@@ -210,7 +210,7 @@ def detect_with(
     seen = settle(look(1.0, least, tta))
     if threshold is None and not regular(positions(seen.atoms)):
         # Peaks much wider than any it knows, or atoms that lie anywhere?
-        small = look(REDUCED, LONE_THRESHOLD, tta)
+        small = look(REDUCED, SURE, tta)
         if len(small.atoms) >= MANY and regular(positions(small.atoms)):
             seen = settle(look(REDUCED, least, tta))
         else:
