@@ -63,9 +63,11 @@ def write_model(folder):
     return path
 
 
-def test_the_first_training_starts_from_the_network_of_the_package(tab, workbench, qtbot):
+def test_the_first_training_may_start_from_the_network_of_the_package(tab, workbench, qtbot):
     project = workbench.session.project
-    assert offered(tab) == ["the bundled start", "scratch", "a model file…"]
+    assert offered(tab) == ["scratch", "the bundled start", "a model file…"]
+    assert tab.plan.settings(project).init == "scratch"
+    choose(tab, "the bundled start")
     assert tab.plan.settings(project).init == "bundled"
     assert tab.plan.settings(project, warm=True).init == "bundled"
     assert tab.plan.settings(project, warm=False).init == "scratch"
@@ -86,19 +88,18 @@ def test_it_is_offered_only_where_the_preset_has_such_a_network(tab, workbench):
     assert tab.plan.settings(workbench.session.project).init == "scratch"
     assert "knows atoms" not in tab.estimate.text()
     choose_preset(tab, "fast")
-    assert tab.plan.settings(workbench.session.project).init == "bundled"
+    assert "the bundled start" in offered(tab)
 
 
-def test_scratch_stays_chosen_until_there_is_a_last_model(tab, workbench, tmp_path):
-    choose(tab, "scratch")
-    for preset in ("fcn2", "fast"):
+def test_the_bundled_start_stays_chosen_until_there_is_a_last_model(tab, workbench, tmp_path):
+    choose(tab, "the bundled start")
+    for preset, init in (("fcn2", "scratch"), ("fast", "bundled")):
         choose_preset(tab, preset)
-        assert tab.advanced.init == "scratch"
-    assert "knows atoms" not in tab.estimate.text()
+        assert tab.advanced.init == init
     model = write_model(tmp_path)
     workbench.session.model = model
     tab.refresh_now()
-    assert offered(tab)[1:] == ["the bundled start", "scratch", "a model file…"]
+    assert offered(tab)[1:] == ["scratch", "the bundled start", "a model file…"]
     assert tab.advanced.init == str(model)
     assert tab.primary.text() == "Train again"
     choose(tab, "the bundled start")

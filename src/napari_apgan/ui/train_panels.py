@@ -165,9 +165,9 @@ class Advanced(QWidget):
         self.start.clear()
         if last:
             self.start.addItem(title, last)
+        self.start.addItem("scratch", "scratch")
         if bundled:
             self.start.addItem("the bundled start", BUNDLED)
-        self.start.addItem("scratch", "scratch")
         if self._file:
             self.start.addItem(Path(self._file).name, self._file)
         self.start.addItem("a model file…", "")
