@@ -323,3 +323,20 @@ def test_a_moved_atom_that_is_not_found_counts_as_such() -> None:
     assert (got.value, got.n_moved, got.n_found) == (None, 1, 0)
     still = make_atoms(lattice(0, 12), "C")
     assert gain_of([shifts_of(still, pair, PM * shift, TOLERANCE)]).value == pytest.approx(0.0)
+
+
+def test_atoms_on_the_very_edge_do_not_count():
+    pair = make_pair()
+    truth = pair.pair.atoms
+    on_the_edge = make_atoms([(0.3, 50.0), (50.0, SIDE - 1.3)], "C")
+    inside = make_atoms([(0.7, 50.0)], "C")
+    assert columns_of(pd.concat([truth, on_the_edge]), pair).f1 == 1.0
+    assert columns_of(pd.concat([truth, inside]), pair).f1 < 1.0
+    # A row of atoms that stand there is neither found nor missed.
+    moved = np.zeros((len(truth), 2))
+    moved[positions(truth)[:, 0] < 6.0, 0] = -5.2
+    edge = make_pair(shift_px=moved)
+    found = edge.pair.atoms[positions(edge.pair.atoms)[:, 0] > 1.0]
+    columns = columns_of(found, edge)
+    assert columns.f1 == 1.0
+    assert columns.n_true == len(found) < len(edge.pair.atoms)

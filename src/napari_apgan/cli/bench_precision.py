@@ -102,7 +102,9 @@ def command_line(ctx: typer.Context) -> str:
     words = ["apgan", "bench", str(ctx.info_name)]
     for option in ctx.command.params:
         value: Any = ctx.params.get(str(option.name))
-        if option.name in ELSEWHERE or value in (None, False, option.default):
+        # 0 equals False, and is worth saying.
+        unsaid = value is None or value is False or value == option.default
+        if option.name in ELSEWHERE or unsaid:
             continue
         words += [option.opts[0]] if value is True else [option.opts[0], str(value)]
     return shlex.join(words)

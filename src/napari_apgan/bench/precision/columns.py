@@ -35,6 +35,9 @@ SIGMAS: dict[str, tuple[str, str]] = {
 CONFIDENCE = "confidence"
 #: How flags of fits that failed begin.
 FAILED = "fit"
+#: Atoms this near (px) to the frame's edge do not count: on which side of it their centres lie,
+#: and so whether they are atoms of the frame, is less than the errors of the best position.
+EDGE_PX = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,11 @@ def answer(
     p, t = positions(predicted), positions(truth)
     hit, wrong = np.zeros(len(t), dtype=np.bool_), np.ones(len(p), dtype=np.bool_)
     hit[j], wrong[i] = True, False
+    # The true atom decides whether a match counts.
+    ours_count = ~in_border_band(t, frame.shape, EDGE_PX)
+    theirs_count = ~in_border_band(p, frame.shape, EDGE_PX)
+    theirs_count[i] = ours_count[j]
+    kept = ours_count[j]
     places: dict[str, tuple[Bools, Bools]] = {
         "all": (np.ones(len(t), dtype=np.bool_), np.ones(len(p), dtype=np.bool_)),
         "lacking": (marks.lacking, near(p, t[marks.lacking], marks.spacing_px / 2)),
@@ -172,17 +180,21 @@ def answer(
     }
     names = truth["element"].to_numpy(str), predicted["element"].to_numpy(str)
     return FrameAnswer(
-        counts={k: _count(hit, wrong, ours, theirs) for k, (ours, theirs) in places.items()},
+        counts={
+            k: _count(hit, wrong, ours & ours_count, theirs & theirs_count)
+            for k, (ours, theirs) in places.items()
+        },
         elements={
-            str(e): _count(hit, wrong, names[0] == e, names[1] == e) for e in np.unique(names[0])
+            str(e): _count(hit, wrong, (names[0] == e) & ours_count, (names[1] == e) & theirs_count)
+            for e in np.unique(names[0])
         },
         vacancies=_vacancies(p, marks, tolerance_px),
         n_vacancies=len(pair.vacancies),
         vacuum_nm2=marks.vacuum_nm2,
         in_vacuum=int(region_mask_of(p, marks.vacuum).sum()),
-        matches=_matches(predicted, marks, (i, j), label, tolerance_px),
-        confidence=_confidence(predicted),
-        real=~wrong,
+        matches=_matches(predicted, marks, (i[kept], j[kept]), label, tolerance_px),
+        confidence=_confidence(predicted)[theirs_count],
+        real=~wrong[theirs_count],
         fitted=label != MAP,
     )
 

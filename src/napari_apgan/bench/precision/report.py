@@ -330,7 +330,9 @@ def write_between_markers(path: Path, content: str) -> None:
     begin, end = text.find(BEGIN), text.find(END)
     if begin < 0 or end < begin:
         raise UserError(f"{path} has no place for the table: it needs the lines {BEGIN} and {END}.")
-    new = f"{text[: begin + len(BEGIN)]}\n{content.strip()}\n{text[end:]}"
+    # The first line is indented: it is the command.
+    body = content.rstrip().lstrip("\n")
+    new = f"{text[: begin + len(BEGIN)]}\n{body}\n{text[end:]}"
     try:
         write_atomically(path, new)
     except OSError as error:
