@@ -60,13 +60,14 @@ def test_a_correction_removes_renames_and_adds() -> None:
     true = pair.atoms.iloc[:5].reset_index(drop=True)
     wrong = true.iloc[:4].copy()
     wrong.loc[0, "element"] = "Pb" if wrong.loc[0, "element"] != "Pb" else "Ti"
-    false = make_atoms([[120.0, 120.0]], "Ti")
+    # One that is nowhere, and one of which the frame may show a part.
+    false = make_atoms([[120.0, 120.0], [0.2, 120.0]], "Ti")
     predicted = user.concat([wrong, false])
     rng = np.random.default_rng(0)
     corrected, acts = user.correct(pair.frame, predicted, true, 2.0, rng)
     assert acts == {"removed": 1, "renamed": 1, "added": 1}
-    assert len(corrected) == 5
-    assert sorted(corrected["element"]) == sorted(true["element"])
+    assert len(corrected) == 6
+    assert sorted(corrected["element"]) == sorted([*true["element"], "Ti"])
     assert set(corrected["origin"]) == {"predicted", "corrected", "human"}
 
 

@@ -1,5 +1,6 @@
 """Matching is one to one and optimal; scores say what was put in."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -112,6 +113,17 @@ def test_only_the_region_counts_and_its_border_makes_no_false_errors():
     mask[:, 15:] = True
     row = score(read, true, tolerance_px=2, region=mask).overall
     assert (row.n_true, row.n_pred, row.n_matched) == (1, 2, 1)
+
+
+def test_atoms_on_the_very_edge_of_a_frame_count_neither_way():
+    true = make_atoms([[0.3, 5], [5, 5], [19.4, 15]], "C")
+    # Of an atom outside, of one beyond the far edge, a match across the line, and a false one.
+    read = make_atoms([[0.2, 12], [39.6, 5], [0.7, 5], [5, 5], [1.0, 18]], "C")
+    frame = FrameToScore(read, true, shape=(20, 40))
+    row = score_frames([frame], tolerance_px=1).overall
+    assert (row.n_true, row.n_pred, row.n_matched) == (2, 2, 1)
+    row = score_frames([replace(frame, shape=None)], tolerance_px=1).overall
+    assert (row.n_true, row.n_pred, row.n_matched) == (3, 5, 2)
 
 
 def test_frames_are_scored_together_each_at_its_own_pixel_size():

@@ -11,6 +11,7 @@ from napari_apgan.measure.surroundings import (
     missing_neighbours,
     near,
     nearest_spacing_px,
+    off_edge,
 )
 
 
@@ -63,6 +64,11 @@ def test_near_counts_the_edge_of_its_reach() -> None:
 def test_the_border_band_lies_inside_the_frame() -> None:
     xy = [[7.4, 50.0], [7.6, 50.0], [50.0, -0.4], [50.0, -0.6], [99.0, 20.0], [50.0, 72.0]]
     assert in_border_band(xy, (80, 100), 8.0).tolist() == [True, False, True, False, True, True]
+
+
+def test_the_outermost_row_of_pixels_and_what_lies_outside_are_the_edge() -> None:
+    xy = [[0.4, 50.0], [0.6, 50.0], [98.4, 50.0], [98.6, 50.0], [50.0, -3.0], [50.0, 78.6]]
+    assert off_edge(xy, (80, 100)).tolist() == [False, True, True, False, False, False]
 
 
 def test_a_spacing_needs_two_atoms() -> None:

@@ -107,7 +107,8 @@ def frames_of_folders(
         atoms = read_atoms(path)
         if isinstance(true, Pair):
             scale = calibration or true.frame.calibration
-            frames.append(FrameToScore(atoms, true.atoms, true.regions or None, None, scale))
+            regions, shape = true.regions or None, true.frame.shape
+            frames.append(FrameToScore(atoms, true.atoms, regions, None, scale, shape))
             continue
         for number in sorted(set(true["frame"])):
             found, wanted = (t[t["frame"] == number].reset_index(drop=True) for t in (atoms, true))

@@ -252,6 +252,7 @@ def score_frozen(sample: Sample, predictions: dict[int, Any], *, from_map: bool 
             sample[n].atoms,
             undisplaced=sample.undisplaced[n],
             calibration=sample[n].frame.calibration,
+            shape=sample[n].frame.shape,
         )
         for n in FROZEN
     ]

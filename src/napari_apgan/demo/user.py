@@ -15,6 +15,7 @@ from napari_apgan.atoms import concat, make_atoms, positions
 from napari_apgan.frames import Frame
 from napari_apgan.label import snap
 from napari_apgan.measure import match
+from napari_apgan.measure.surroundings import off_edge
 from napari_apgan.regions import Region
 
 CLICK_SPREAD_PX = 1.0
@@ -46,6 +47,7 @@ def correct(
     """Correct predicted atoms: remove false ones, name wrong ones rightly, click missed ones.
 
     Positions of atoms that were found stay as predicted: a user does not move what looks right.
+    Nor does a user remove what is on the very edge of the frame, where an atom just outside shows.
 
     Returns
     -------
@@ -58,14 +60,16 @@ def correct(
     names = truth["element"].to_numpy()[true]
     renamed = kept["element"].to_numpy() != names
     kept = kept.assign(element=names, origin=np.where(renamed, "corrected", "predicted"), flag="")
+    others = predicted.drop(predicted.index[found])
+    at_edge = others[~off_edge(positions(others), frame.shape)].assign(flag="")
     missed = truth.drop(truth.index[true])
     added = click_atoms(frame, missed, rng)
     acts = {
-        "removed": len(predicted) - len(found),
+        "removed": len(others) - len(at_edge),
         "renamed": int(renamed.sum()),
         "added": len(missed),
     }
-    return concat([kept, added]), acts
+    return concat([kept, at_edge, added]), acts
 
 
 def inside_of(atoms: pd.DataFrame, region: Region) -> pd.DataFrame:

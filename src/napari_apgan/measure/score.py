@@ -17,6 +17,7 @@ from napari_apgan.regions import Region
 
 from .matching import match
 from .results import Estimate, Row, Score
+from .surroundings import off_edge
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -43,6 +44,9 @@ class FrameToScore:
     undisplaced : DataFrame, optional
         Undisplaced site of each row of `truth`, in the same order.
     calibration : Calibration
+    shape : (int, int), optional
+        (rows, columns) of the frame. Atoms on its very edge then count neither way: see
+        :data:`~napari_apgan.measure.surroundings.EDGE_PX`.
     """
 
     predicted: pd.DataFrame
@@ -50,6 +54,14 @@ class FrameToScore:
     region: Bools | Sequence[Region] | None = None
     undisplaced: pd.DataFrame | None = None
     calibration: Calibration = field(default_factory=Calibration)
+    shape: tuple[int, int] | None = None
+
+    def counts(self, xy: Floats) -> Bools:
+        """Tell which (N, 2) positions lie where atoms are counted."""
+        inside = region_mask_of(xy, self.region)
+        if self.shape is not None:
+            inside &= off_edge(xy, self.shape)
+        return inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,8 +359,7 @@ def _counted(frame: FrameToScore, matched: tuple[Ints, Ints], chosen: str | None
     """Keep what lies in the region and, when one is chosen, what is of that element."""
     p, t = positions(frame.predicted), positions(frame.truth)
     i, j = matched
-    p_counts = region_mask_of(p, frame.region)
-    t_counts = region_mask_of(t, frame.region)
+    p_counts, t_counts = frame.counts(p), frame.counts(t)
     # The true atom decides whether a match counts.
     p_counts[i] = t_counts[j]
     if chosen is not None:
@@ -371,6 +382,6 @@ def _unmoved(frame: FrameToScore) -> _Matched:
     """Take the undisplaced lattice as the answer, atom by atom."""
     assert frame.undisplaced is not None
     t = positions(frame.truth)
-    shift = (t - positions(frame.undisplaced))[region_mask_of(t, frame.region)]
+    shift = (t - positions(frame.undisplaced))[frame.counts(t)]
     error_pm = frame.calibration.to_pm(-shift) if frame.calibration.known else None
     return _Matched(len(shift), len(shift), -shift, error_pm, shift)

@@ -74,7 +74,7 @@ def judge(frames: Sequence[FrameToScore], *, tolerance_px: float) -> Sureness:
     for frame in frames:
         i, j = match_atoms(frame, tolerance_px)
         table = frame.predicted
-        counts = region_mask_of(positions(table), frame.region)
+        counts = frame.counts(positions(table))
         true = np.zeros(len(table), dtype=bool)
         true[i] = True
         sure = table["confidence"].to_numpy(np.float64)

@@ -18,6 +18,10 @@ Ints = NDArray[np.int64]
 #: from second neighbours in a honeycomb (1 and 1.73), a perovskite along [001] (1 and 1.41) and a
 #: close-packed plane (1 and 1.73), strained by some percent.
 NEIGHBOUR_REACH = 1.25
+#: Atoms this near (px) to a frame's edge, which are those on its outermost row of pixels, do not
+#: count in a score: on which side of the edge their centres lie, and so whether they are atoms of
+#: the frame at all, is less than the errors of the best position.
+EDGE_PX = 1.0
 
 
 def nearest_spacing_px(xy_px: ArrayLike) -> float:
@@ -94,13 +98,27 @@ def in_border_band(xy_px: ArrayLike, shape: tuple[int, int], width_px: float) ->
         (rows, columns) of the frame; its edge runs half a pixel outside the outermost centres.
     width_px : float
     """
-    xy = _pairs(xy_px)
-    x, y = xy.T
-    inwards = np.minimum(
-        np.minimum(x + 0.5, shape[1] - 0.5 - x), np.minimum(y + 0.5, shape[0] - 0.5 - y)
-    )
+    inwards = _inwards(xy_px, shape)
     band: Bools = (inwards >= 0) & (inwards < width_px)
     return band
+
+
+def off_edge(xy_px: ArrayLike, shape: tuple[int, int]) -> Bools:
+    """Tell which (N, 2) positions lie on a frame of (rows, columns), :data:`EDGE_PX` from its edge.
+
+    Those that do not are not counted in scores.
+    """
+    inner: Bools = _inwards(xy_px, shape) >= EDGE_PX
+    return inner
+
+
+def _inwards(xy_px: ArrayLike, shape: tuple[int, int]) -> Floats:
+    """Return the distances (px) of (N, 2) positions from the nearest edge; negative outside."""
+    x, y = _pairs(xy_px).T
+    distance: Floats = np.minimum(
+        np.minimum(x + 0.5, shape[1] - 0.5 - x), np.minimum(y + 0.5, shape[0] - 0.5 - y)
+    )
+    return distance
 
 
 def _pairs(xy: ArrayLike) -> Floats:
