@@ -15,7 +15,8 @@ from napari_apgan.measure import match
 from napari_apgan.models.bundled import bundled_path
 from napari_apgan.models.modelfile import Model, load_model
 from napari_apgan.predict.batch import predict_files
-from napari_apgan.predict.detect import detect_with, detected_frame, measure_discs, regular
+from napari_apgan.predict.detect import detect_with, detected_frame
+from napari_apgan.predict.discs import measure_discs, regular
 from napari_apgan.simulate.zoo_imaging import image_sites, record
 from napari_apgan.simulate.zoo_lattices import Sites, fill_frame, nearest_distance
 

@@ -12,7 +12,7 @@ from napari_apgan.frames import Calibration, make_frame
 from napari_apgan.maps import draw_discs
 from napari_apgan.models.modelfile import Model
 from napari_apgan.models.normalise import normalise
-from napari_apgan.predict import inference
+from napari_apgan.predict import running
 from napari_apgan.predict.inference import choose_device, predict_maps
 from napari_apgan.predict.prediction import Cancelled
 from napari_apgan.predict.resample import maps_to_frame, network_scale, resample_frame
@@ -242,5 +242,5 @@ def test_tiles_share_an_image_out_evenly():
 def test_keeping_memory_changes_no_map(fast_model, monkeypatch):
     frame = noise_frame((200, 160))
     usual = predict_maps(fast_model, frame, device="cpu")
-    monkeypatch.setattr(inference, "LARGE_PX", 0)
+    monkeypatch.setattr(running, "LARGE_PX", 0)
     np.testing.assert_array_equal(predict_maps(fast_model, frame, device="cpu"), usual)

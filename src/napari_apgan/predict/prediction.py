@@ -75,3 +75,23 @@ def clip_box(box: Sequence[float] | None, shape: tuple[int, int]) -> Box | None:
     if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
         raise UserError("The region lies outside the image: draw it on the image.")
     return None if clipped == (0, 0, shape[1], shape[0]) else clipped
+
+
+def widened(box: Box | None, margin: int, shape: tuple[int, int]) -> Box:
+    """Return a box (None: the whole frame) with a margin, inside a frame of (rows, columns)."""
+    if box is None:
+        return 0, 0, shape[1], shape[0]
+    return (
+        max(box[0] - margin, 0),
+        max(box[1] - margin, 0),
+        min(box[2] + margin, shape[1]),
+        min(box[3] + margin, shape[0]),
+    )
+
+
+def cut_out(maps: NDArray[np.float32], around: Box, wanted: Box | None) -> NDArray[np.float32]:
+    """Return the wanted box (None: all) of (C, Y, X) maps that cover the box `around`."""
+    if wanted is not None:
+        x0, y0 = wanted[0] - around[0], wanted[1] - around[1]
+        maps = maps[:, y0 : y0 + wanted[3] - wanted[1], x0 : x0 + wanted[2] - wanted[0]]
+    return np.ascontiguousarray(maps)

@@ -111,6 +111,8 @@ def _blur(factor: float) -> float:
 
 def network_box(box: Box, factors: tuple[float, float], shape: tuple[int, int]) -> Box:
     """Return the pixels of the resampled frame (rows, columns) that the frame's `box` needs."""
+    if factors == (1.0, 1.0):
+        return box
     x0, y0, x1, y1 = box
     fy, fx = factors
     margin_y, margin_x = 2 + math.ceil(4 * _blur(1 / fy)), 2 + math.ceil(4 * _blur(1 / fx))
