@@ -20,11 +20,14 @@ from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
+from safetensors.numpy import save_file
 
 from napari_apgan.elements import Element
 from napari_apgan.frames import Calibration
 from napari_apgan.models import bundled
 from napari_apgan.models.bundled import WEIGHTS
+from napari_apgan.models.card import CARD_KEY, ModelCard
+from napari_apgan.models.presets import PRESETS
 from napari_apgan.ui import predict_overlay
 from napari_apgan.ui.workbench import Workbench
 
@@ -249,6 +252,21 @@ def canvas(workbench: Workbench) -> Iterator[Canvas]:
 def centres() -> np.ndarray:
     """Centres x, y of the lattice's columns, row by row."""
     return lattice_image()[1]
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Path:
+    """Return a model file of the fast preset: its card, and a weight that nobody loads."""
+    card = ModelCard(
+        preset="fast",
+        network=PRESETS["fast"].network,
+        elements=(Element(name="Pb", color="#FF00FF"),),
+        radius_px={"Pb": 3.0},
+        pixel_size_pm=20.0,
+    )
+    path = tmp_path / "best.safetensors"
+    save_file({"w": np.zeros(1)}, path, metadata={CARD_KEY: card.model_dump_json()})
+    return path
 
 
 # Test modules cannot import this file, so its helpers come as fixtures.

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from napari_apgan.atoms import make_atoms
-from napari_apgan.elements import Element
-from napari_apgan.models.card import CARD_KEY, ModelCard
-from napari_apgan.models.presets import PRESETS
 from napari_apgan.regions import Region
 from napari_apgan.train.runfile import INIT_FILE, RunFile
 from napari_apgan.ui.workbench import Workbench
@@ -48,21 +43,6 @@ def choose_preset(tab, name: str) -> None:
     tab.refresh_now()
 
 
-def write_model(folder):
-    """Write a model file of the fast preset: its card, and a weight that nobody loads."""
-    fast = PRESETS["fast"]
-    card = ModelCard(
-        preset="fast",
-        network=fast.network,
-        elements=(Element(name="Pb", color="#FF00FF"),),
-        radius_px={"Pb": 3.0},
-        pixel_size_pm=20.0,
-    )
-    path = folder / "model.safetensors"
-    save_file({"w": np.zeros(1)}, path, metadata={CARD_KEY: card.model_dump_json()})
-    return path
-
-
 def test_the_first_training_may_start_from_the_network_of_the_package(tab, workbench, qtbot):
     project = workbench.session.project
     assert offered(tab) == ["scratch", "the bundled start", "a model file…"]
@@ -91,20 +71,19 @@ def test_it_is_offered_only_where_the_preset_has_such_a_network(tab, workbench):
     assert "the bundled start" in offered(tab)
 
 
-def test_the_bundled_start_stays_chosen_until_there_is_a_last_model(tab, workbench, tmp_path):
+def test_the_bundled_start_stays_chosen_until_there_is_a_last_model(tab, workbench, model_file):
     choose(tab, "the bundled start")
     for preset, init in (("fcn2", "scratch"), ("fast", "bundled")):
         choose_preset(tab, preset)
         assert tab.advanced.init == init
-    model = write_model(tmp_path)
-    workbench.session.model = model
+    workbench.session.model = model_file
     tab.refresh_now()
     assert offered(tab)[1:] == ["scratch", "the bundled start", "a model file…"]
-    assert tab.advanced.init == str(model)
+    assert tab.advanced.init == str(model_file)
     assert tab.primary.text() == "Train again"
     choose(tab, "the bundled start")
     assert tab.plan.settings(workbench.session.project).init == "bundled"
-    assert tab.plan.settings(workbench.session.project, warm=True).init == str(model)
+    assert tab.plan.settings(workbench.session.project, warm=True).init == str(model_file)
 
 
 def test_an_installation_without_it_starts_from_scratch(tab, workbench, bundled_network):

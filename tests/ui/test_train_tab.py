@@ -9,12 +9,10 @@ import pytest
 from filelock import FileLock
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
-from safetensors.numpy import save_file
 
 from napari_apgan.atoms import make_atoms
-from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
-from napari_apgan.models.card import CARD_KEY, HeldOutScore, ModelCard
+from napari_apgan.models.card import HeldOutScore
 from napari_apgan.models.presets import PRESETS
 from napari_apgan.regions import Region
 from napari_apgan.train import RunSettings, prepare_run
@@ -43,22 +41,6 @@ def make_quick(workbench, steps: int = 20) -> None:
     form = workbench.train_tab.advanced.run_form
     form.editors["steps"].setText(str(steps))
     form.editors["threads"].setText("1")
-
-
-def write_model(folder):
-    """Write a model file of the fast preset: its card, and a weight that nobody loads."""
-    fast = PRESETS["fast"]
-    element = Element(name="Pb", color="#FF00FF")
-    card = ModelCard(
-        preset="fast",
-        network=fast.network,
-        elements=(element,),
-        radius_px={"Pb": 3.0},
-        pixel_size_pm=20.0,
-    )
-    path = folder / "best.safetensors"
-    save_file({"w": np.zeros(1)}, path, metadata={CARD_KEY: card.model_dump_json()})
-    return path
 
 
 def write_run(workbench, *, fraction: float):
@@ -162,14 +144,14 @@ def test_a_training_runs_beside_the_window_and_brings_the_overlay(
     torch_free()
 
 
-def test_going_on_takes_half_of_the_budget_unless_the_user_gave_one(workbench, centres, tmp_path):
+def test_going_on_takes_half_of_the_budget_unless_the_user_gave_one(workbench, centres, model_file):
     label(workbench, centres)
     tab, project = workbench.train_tab, workbench.session.project
     tab.refresh_now()
     first = tab.plan.settings(project, None)
     assert (first.minutes, first.steps) == (None, None)
     assert "half" not in tab.estimate.text()
-    workbench.session.model = write_model(tmp_path)
+    workbench.session.model = model_file
     tab.refresh_now()
     again = tab.plan.settings(project, warm=True)
     recipe = PRESETS["fast"].recipe

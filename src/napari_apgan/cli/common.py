@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
@@ -44,8 +44,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 Output = Annotated[Path, typer.Option("-o", "--output", help="Where the results go.")]
 Seed = Annotated[int, typer.Option(min=0, help="Makes everything random reproducible.")]
 
-_POLICIES: dict[str, Missing] = {"auto": "auto", "zero": "zero", "nan": "nan", "none": "none"}
-
 
 def listed(text: str) -> list[str]:
     """Part an option such as ``fast,paper`` into its words."""
@@ -60,11 +58,25 @@ def whole_numbers(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
+def one_of(option: str, text: str, choices: Any) -> Any:
+    """Return what an option was given, if it is among the values of a ``Literal``.
+
+    Raises
+    ------
+    UserError
+        When it is not.
+    """
+    values = get_args(choices)
+    if text not in values:
+        known = f"{', '.join(values[:-1])} or {values[-1]}"
+        raise UserError(f"{option} takes {known}, not {text!r}.")
+    return text
+
+
 def missing_policy(text: str) -> Missing:
     """Turn the option ``--missing`` into a policy."""
-    if text not in _POLICIES:
-        raise UserError(f"--missing takes auto, zero, nan or none, not {text!r}.")
-    return _POLICIES[text]
+    policy: Missing = one_of("--missing", text, Missing)
+    return policy
 
 
 def given_calibration(text: str | None) -> Calibration | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 
+from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 from napari_apgan.predict.uncertainty import Uncertainty
 
@@ -18,6 +19,7 @@ from .common import (
     PixelSize,
     given_calibration,
     missing_policy,
+    one_of,
     print_json,
     progress_bar,
 )
@@ -37,20 +39,6 @@ def parse_shard(text: str | None) -> tuple[int, int] | None:
     if not (slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
         raise UserError(f"--shard takes I/N with I from 1 to N, such as 2/8, not {text!r}.")
     return int(first) - 1, int(second)
-
-
-def parse_uncertainty(text: str) -> Uncertainty:
-    """Check what ``--uncertainty`` was given.
-
-    Raises
-    ------
-    UserError
-        When it is none of the ways there are.
-    """
-    for way in get_args(Uncertainty):
-        if text == way:
-            return cast("Uncertainty", way)
-    raise UserError(f"--uncertainty takes none, map or symmetry, not {text!r}.")
 
 
 def register(app: typer.Typer) -> None:
@@ -89,8 +77,6 @@ def register(app: typer.Typer) -> None:
         from napari_apgan.predict.batch import predict_files
 
         part = parse_shard(shard)
-        if polarity not in ("bright", "dark"):
-            raise UserError(f"--polarity takes bright or dark, not {polarity!r}.")
         with progress_bar("predicting") as progress:
             written = predict_files(
                 model,
@@ -98,10 +84,10 @@ def register(app: typer.Typer) -> None:
                 output,
                 maps=maps,
                 tta=tta,
-                uncertainty=parse_uncertainty(uncertainty),
+                uncertainty=one_of("--uncertainty", uncertainty, Uncertainty),
                 device=device,
                 shard=part,
-                polarity="dark" if polarity == "dark" else "bright",
+                polarity=one_of("--polarity", polarity, Polarity),
                 calibration=given_calibration(pixel_size),
                 missing=missing_policy(missing),
                 progress=progress,

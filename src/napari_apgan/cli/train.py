@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -34,6 +34,7 @@ from .common import (
     console,
     given_calibration,
     missing_policy,
+    one_of,
     print_json,
 )
 
@@ -205,8 +206,6 @@ def register(app: typer.Typer) -> None:
                 raise UserError(
                     f"--simulated-share takes a part between 0 and 1, not {simulated_share:g}."
                 )
-            if coding not in get_args(Coding):
-                raise UserError(f"--coding takes elements or rgb, not {coding!r}.")
             held_out, fraction = split_validation(val)
             settings = RunSettings(
                 preset=preset,
@@ -217,7 +216,7 @@ def register(app: typer.Typer) -> None:
                 seed=seed,
                 init=init,
                 validation=fraction,
-                coding=cast(Coding, coding),
+                coding=one_of("--coding", coding, Coding),
                 stream=stream,
                 stream_share=simulated_share or (0.5 if pairs else 1.0),
                 recipe=RECIPE_OF_EVERYTHING if isinstance(stream, ZooSettings) else {},

@@ -8,6 +8,7 @@ follow one another have nothing in common.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -74,10 +75,7 @@ class FrameStream:
         self._ideals: dict[int, tuple[int, Ideal]] = {}
 
     def __iter__(self) -> Iterator[Pair]:
-        number = 0
-        while True:
-            yield self.frame(number)
-            number += 1
+        return map(self.frame, itertools.count())
 
     def frame(self, number: int) -> Pair:
         """Return frame `number` as a pair of origin ``simulated``.

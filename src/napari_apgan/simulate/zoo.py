@@ -6,6 +6,7 @@ It teaches a network what an atom is, whatever the material: the bundled model c
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,10 +72,7 @@ class ZooStream:
         self._views: dict[int, tuple[int, _View]] = {}
 
     def __iter__(self) -> Iterator[Pair]:
-        number = 0
-        while True:
-            yield self.frame(number)
-            number += 1
+        return map(self.frame, itertools.count())
 
     def frame(self, number: int) -> Pair:
         """Return frame `number` as a pair of origin ``simulated``."""
