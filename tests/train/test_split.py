@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_apgan.atoms import positions
 from napari_apgan.io.pairs import Pair
-from napari_apgan.regions import Region
-from napari_apgan.train.split import Split, atoms_in, split_folder, split_pairs
+from napari_apgan.regions import Region, learn_mask
+from napari_apgan.train.split import (
+    Split,
+    atoms_in,
+    labelled_mask,
+    split_folder,
+    split_pairs,
+)
 
 from .conftest import lattice_pair
 
@@ -104,7 +112,7 @@ def test_the_same_seed_gives_the_same_split() -> None:
 
 
 def test_validation_pairs_of_their_own_are_not_trained_on() -> None:
-    found = split_folder([lattice_pair("a")], [lattice_pair("b")])
+    found = split_folder([lattice_pair("a")], [lattice_pair("b")], radius_px=2.0)
     assert [m.any() for m in found.train] == [True, False]
     assert [m.any() for m in found.validation] == [False, True]
 
@@ -112,3 +120,17 @@ def test_validation_pairs_of_their_own_are_not_trained_on() -> None:
 @pytest.mark.parametrize("xy", [(-3.0, 5.0), (5.0, 64.2)])
 def test_atoms_off_the_frame_lie_in_no_mask(xy: tuple[float, float]) -> None:
     assert not atoms_in(np.array([xy]), np.ones((64, 64), dtype=bool)).any()
+
+
+def test_discs_cut_by_the_edge_of_what_is_labelled_are_not_taught() -> None:
+    pair = lattice_pair(size=64)
+    regions = [Region.rectangle(10, 0, 50, 63.5), Region.rectangle(20, 20, 40, 40, kind="ignore")]
+    whole = learn_mask(regions, (64, 64))
+    found = labelled_mask(replace(pair, regions=regions), 3.0)
+    assert (found <= whole).all()
+    # The frame's own edge is none of the labels'.
+    assert found[0, 20] and found[-2, 20]
+    for row, column, taught in ((5, 12, False), (5, 13, True), (30, 17, False), (30, 16, True)):
+        assert whole[row, column]
+        assert found[row, column] == taught
+    assert labelled_mask(replace(pair, regions=regions), 30.0).sum() == whole.sum()

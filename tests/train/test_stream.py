@@ -133,7 +133,7 @@ def test_an_error_in_the_stream_reaches_the_training(monkeypatch):
 @pytest.mark.parametrize(("share", "simulated"), [(0.5, 50), (0.25, 25), (1.0, 100)])
 def test_the_share_of_a_batch_is_as_asked(share, simulated):
     pairs = [lattice_pair(size=64)]
-    split = split_folder([], pairs) if share == 1 else split_pairs(
+    split = split_folder([], pairs, radius_px=2.0) if share == 1 else split_pairs(
         pairs, ["Pb"], fraction=0.2, receptive_field_px=8, radius_px=2.0, seed=0
     )  # fmt: skip
     with StreamCrops(FrameStream(STREAM), ["Pb", "C"], [2.0, 2.0], "robust", 23.0, 0) as stream:

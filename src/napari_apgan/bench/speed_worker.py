@@ -144,7 +144,7 @@ def _training(job: Job, pairs: list[Pair]) -> _Timed:
     preset = get_preset(job.preset)
     elements = _elements(pairs[0])
     radius = dict.fromkeys(elements, default_radius_px(pairs[0].atoms))
-    split = split_folder(pairs[1:], pairs[:1])
+    split = split_folder(pairs[1:], pairs[:1], radius_px=max(radius.values()))
     data = Dataset(
         [*pairs[1:], pairs[0]], split, elements, radius, preset.recipe, preset.normalisation, 0
     )

@@ -393,7 +393,7 @@ def _read_split(run_dir: Path, run: RunFile) -> tuple[list[Pair], Split]:
         )
         return pairs, split
     held = read_pairs(run_dir / VALIDATION_FOLDER)
-    return [*pairs, *held], split_folder(pairs, held)
+    return [*pairs, *held], split_folder(pairs, held, radius_px=radius)
 
 
 def _count(pairs: list[Pair], split: Split, *, held_out: bool) -> int:

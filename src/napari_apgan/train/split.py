@@ -90,10 +90,10 @@ def split_pairs(
     -------
     Split
     """
-    labelled = [learn_mask(p.regions, p.frame.shape) for p in pairs]
+    labelled = [labelled_mask(p, radius_px) for p in pairs]
     groups = _groups(pairs)
     if any(r.held_out and r.kind == "complete" for p in pairs for r in p.regions):
-        split = _by_regions(pairs, groups, math.ceil(2 * radius_px))
+        split = _by_regions(pairs, groups, radius_px)
     elif len(groups) >= FEWEST_GROUPS:
         split = _by_frames(pairs, labelled, groups, elements, fraction, seed)
     else:
@@ -111,6 +111,26 @@ def split_pairs(
             "the model repeats its own labels.",
         )
     return split
+
+
+def labelled_mask(pair: Pair, radius_px: float, *, held_out: bool | None = None) -> Bools:
+    """Where the labels of a pair say all there is to be seen.
+
+    That is inside its complete regions, farther than a disc's radius from where nothing is
+    labelled: nearer to it lie parts of discs whose atoms are not labelled, which a network would
+    be taught to overlook, and a score would call false.
+
+    Parameters
+    ----------
+    pair : Pair
+    radius_px : float
+        Of the discs.
+    held_out : bool, optional
+        As for :func:`napari_apgan.regions.learn_mask`.
+    """
+    mask = learn_mask(pair.regions, pair.frame.shape, held_out=held_out)
+    inner = mask & ~_near(~learn_mask(pair.regions, pair.frame.shape), radius_px)
+    return inner if inner.any() else mask
 
 
 def _groups(pairs: Sequence[Pair]) -> list[list[int]]:
@@ -143,12 +163,11 @@ def _near(mask: Bools, distance_px: float) -> Bools:
     return near
 
 
-def _by_regions(pairs: Sequence[Pair], groups: list[list[int]], gap: float) -> Split:
+def _by_regions(pairs: Sequence[Pair], groups: list[list[int]], radius_px: float) -> Split:
     shapes = [p.frame.shape for p in pairs]
-    validation = [
-        learn_mask(p.regions, s, held_out=True) for p, s in zip(pairs, shapes, strict=True)
-    ]
-    train = [learn_mask(p.regions, s, held_out=False) for p, s in zip(pairs, shapes, strict=True)]
+    gap = math.ceil(2 * radius_px)
+    validation = [labelled_mask(p, radius_px, held_out=True) for p in pairs]
+    train = [labelled_mask(p, radius_px, held_out=False) for p in pairs]
     for group in groups:
         for number in group:
             same = [validation[k] for k in group if shapes[k] == shapes[number]]
@@ -296,10 +315,13 @@ def _worth(
     return both, int(in_kept.sum()), int(in_held.sum())
 
 
-def split_folder(training: Sequence[Pair], held: Sequence[Pair]) -> Split:
-    """Train on all of some pairs and validate on all of others; masks in that order."""
+def split_folder(training: Sequence[Pair], held: Sequence[Pair], *, radius_px: float) -> Split:
+    """Train on all of some pairs and validate on all of others; masks in that order.
+
+    `radius_px` is that of the discs, as for :func:`split_pairs`.
+    """
     simulated = not training and all(p.origin == "simulated" for p in held)
-    masks = [learn_mask(p.regions, p.frame.shape) for p in [*training, *held]]
+    masks = [labelled_mask(p, radius_px) for p in [*training, *held]]
     nothing = [np.zeros_like(m) for m in masks]
     n = len(training)
     return Split(
