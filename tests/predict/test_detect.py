@@ -113,6 +113,20 @@ def test_refined_positions_come_with_error_bars(model):
     assert min(agreement(positions(prediction.atoms), truth, 2.0)) > 0.95
 
 
+@pytest.mark.parametrize("way", ["map", "symmetry"])
+def test_the_deviation_lies_where_the_map_wavers(model, way):
+    frame, _ = crystal(10.0, side=96)
+    found = detected_frame(
+        model, frame, element="C", uncertainty=way, refine=False, box=(8, 8, 88, 80)
+    )
+    assert found.elements == ("C",)
+    assert found.deviation.shape == found.maps.shape == (1, 72, 80)
+    sure = (found.maps < 0.02) | (found.maps > 0.98)
+    assert found.deviation[~sure].mean() > 2 * found.deviation[sure].mean()
+    assert 0.01 < found.deviation.max() <= 0.5
+    assert detected_frame(model, frame, refine=False).deviation is None
+
+
 def test_a_model_that_tells_elements_apart_is_refused():
     frame, _ = crystal(10.0, side=64)
     with pytest.raises(UserError, match="bright from dark"):

@@ -118,6 +118,31 @@ def test_a_region_of_one_frame_without_maps(helper, model_file, image, tmp_path)
     assert not list(tmp_path.glob("*.maps.tif"))
 
 
+def test_deviations_are_files_of_the_result_where_they_are_asked_for(
+    helper, model_file, image, tmp_path
+):
+    request = ask(model_file, image, tmp_path, frames=(0,), uncertainty="map")
+    (result,) = [r for r in helper.run(request, WAIT) if isinstance(r, Result)]
+    assert Path(result.deviation) == tmp_path / "00000.deviation.tif"
+    found = read_prediction(tmp_path, "00000")
+    assert found.deviation.shape == found.maps.shape
+    (result,) = [
+        r
+        for r in helper.run(ask(model_file, image, tmp_path, frames=(0,)), WAIT)
+        if isinstance(r, Result)
+    ]
+    assert result.deviation is None
+    assert not (tmp_path / "00000.deviation.tif").exists()
+
+
+def test_the_bundled_network_predicts_under_the_name_it_is_given(helper, image, tmp_path):
+    request = ask("bundled", image, tmp_path, frames=(0,), polarity="dark", element="O")
+    (result,) = [r for r in helper.run(request, WAIT) if isinstance(r, Result)]
+    assert result.elements == ("O",)
+    assert "dark" in result.notes[0]
+    assert set(read_prediction(tmp_path, "00000").atoms["element"]) <= {"O"}
+
+
 def test_warming_loads_the_model(helper, model_file):
     (reply,) = helper.run(WarmRequest(id="w", model=str(model_file)), WAIT)
     assert isinstance(reply, Warmed)

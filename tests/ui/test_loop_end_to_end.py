@@ -129,7 +129,7 @@ def test_the_loop_on_a_real_image(name, real_data, tmp_path, windows, torch_free
     assert second.status() == "done"
     hand.turn(lambda: workbench.predictions.shown_at is not None)
     hand.turn(lambda: not workbench.predictions.busy)
-    assert workbench.predictions.run_id == "run-002"
+    assert workbench.predictions.model.run_id == "run-002"
 
     # close napari, open it again: everything is there
     project_path, model = session.project.path, session.model

@@ -94,7 +94,7 @@ def test_the_slider_shows_labels_maps_and_atoms_of_its_frame(series, qtbot):
         assert np.array(labels).tolist() == ([[10.0 + frame, 20.0]] if frame in (0, 3) else [])
         shown = np.asarray(workbench.image_layer._slice.image.raw)
         assert np.allclose(shown, workbench.desk.frame().data), "the image is that of the frame"
-        place = (predictions.run_id, session.source_id, frame)
+        place = (predictions.model.run_id, session.source_id, frame)
         qtbot.waitUntil(lambda p=place: predictions.shown_at == p, timeout=PATIENCE_MS)
         assert np.allclose(positions(predictions.shown.atoms), told[frame])
         left = positions(workbench.atoms.predicted_left())
@@ -131,11 +131,13 @@ def test_a_series_is_predicted_frame_by_frame_and_a_cancel_loses_nothing(series,
     qtbot.waitUntil(lambda: bool(ended), timeout=PATIENCE_MS)
     assert ended == ["Prediction cancelled."]
     assert any(text.startswith("Frame 1 of 5") for text in said)
-    kept = [frame for _, frame in predictions.predicted_frames()]
+    kept = [frame for _, frame in predictions.model.predicted_frames()]
     assert kept[:1] == [2], "the frame on the screen comes first"
     assert len(kept) < FRAMES
     assert f"{len(kept)} finished frames are kept" in workbench.messages.text.text()
-    stamps = {f: predictions.files(session.source_id, f).atoms.stat().st_mtime_ns for f in kept}
+    stamps = {
+        f: predictions.model.files(session.source_id, f).atoms.stat().st_mtime_ns for f in kept
+    }
     ended.clear()
     said.clear()
     box.series_action.trigger()
@@ -143,7 +145,7 @@ def test_a_series_is_predicted_frame_by_frame_and_a_cancel_loses_nothing(series,
     left = FRAMES - len(kept)
     assert f"{left} frame" in ended[0]
     assert any(f" of {left}, " in text and text.endswith("left") for text in said)
-    assert [f for _, f in predictions.predicted_frames()] == list(range(FRAMES))
+    assert [f for _, f in predictions.model.predicted_frames()] == list(range(FRAMES))
     for frame, stamp in stamps.items():
-        assert predictions.files(session.source_id, frame).atoms.stat().st_mtime_ns == stamp
+        assert predictions.model.files(session.source_id, frame).atoms.stat().st_mtime_ns == stamp
     qtbot.waitUntil(lambda: not box.bar.isVisible(), timeout=PATIENCE_MS)

@@ -9,7 +9,7 @@ import typer
 
 from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
-from napari_apgan.predict.uncertainty import Uncertainty
+from napari_apgan.predict.prediction import Uncertainty
 
 from .common import (
     AsJson,

@@ -17,8 +17,7 @@ from napari_apgan.io import READABLE, open_source, read_atoms, write_atoms
 
 from .files import ATOMS_SUFFIX, describe, file_stem, write_prediction
 from .mapstore import MapStore
-from .prediction import IsCancelled, Prediction
-from .uncertainty import Uncertainty
+from .prediction import IsCancelled, Prediction, Uncertainty
 
 if TYPE_CHECKING:
     from napari_apgan.models.modelfile import Model
@@ -113,11 +112,6 @@ def predict_files(
         cancelled,
         on_prediction,
     )
-    if uncertainty != "none" and model.card.by_contrast:
-        raise UserError(
-            "The deviations of maps come with models that know the elements: train one from this "
-            "model, or predict without --uncertainty."
-        )
     written: list[Path] = []
     for position, (name, path) in enumerate(files.items()):
         source = open_source(path, missing=missing, calibration=calibration)
@@ -166,15 +160,14 @@ class _Options:
             "refine": self._refine,
             "device": self._device,
             "tta": self._tta,
+            "uncertainty": self._uncertainty,
             "progress": progress.frame(index, source.n_frames),
             "cancelled": self._cancelled,
         }
         if model.card.by_contrast:
             prediction = detected_frame(model, source.frame(index), polarity=self._polarity, **how)
         else:
-            prediction = predict_frame(
-                model, source.frame(index), uncertainty=self._uncertainty, **how
-            )
+            prediction = predict_frame(model, source.frame(index), **how)
         if self._on_prediction is not None:
             self._on_prediction(source, index, prediction)
         return prediction

@@ -21,13 +21,15 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, Frame, Progress
 from napari_apgan.measure import find_atoms
 from napari_apgan.measure import refine as refine_atoms
+from napari_apgan.measure.spread import measure_spread
 from napari_apgan.models.modelfile import Model
 
 from .answer import Answer, finish, on_frame
 from .discs import Discs, measure_discs, regular
 from .inference import ask, choose_device
-from .prediction import Box, IsCancelled, Prediction, clip_box, cut_out, widened
-from .running import Way
+from .prediction import Box, IsCancelled, Prediction, Uncertainty, clip_box, cut_out, widened
+from .running import Symmetries, Way
+from .uncertainty import map_deviation
 
 #: Spacings (px) that the network was shown while it learned.
 KNOWN_SPACING_PX = (4.0, 30.0)
@@ -73,6 +75,8 @@ class Detection:
         What else the user should know.
     box : Box, optional
         The part that was looked at, None for all of the frame.
+    deviation : (Y, X) float32 array, optional
+        Standard deviation of the map's pixels, where it was asked for.
     """
 
     atoms: pd.DataFrame
@@ -83,9 +87,10 @@ class Detection:
     sentence: str
     notes: tuple[str, ...] = ()
     box: Box | None = None
+    deviation: NDArray[np.float32] | None = None
 
     def as_prediction(self, calibration: Calibration, element: str = "unknown") -> Prediction:
-        """Return it as the prediction of a model whose one element is not known."""
+        """Return it as the prediction of a model that knows one element, called `element`."""
         return Prediction(
             self.map[None],
             self.atoms.assign(origin="predicted"),
@@ -93,13 +98,18 @@ class Detection:
             (self.sentence, *self.notes),
             self.box,
             calibration,
+            None if self.deviation is None else self.deviation[None],
         )
 
 
 class _Look(NamedTuple):
-    """What the network answered at one scale: its one map, and sizes and atoms in its own px."""
+    """What the network answered at one scale: its one map, and sizes and atoms in its own px.
+
+    `deviation` is that of the map over the symmetries, where these were looked at for it.
+    """
 
     answer: Answer
+    deviation: Answer | None
     discs: Discs
     atoms: pd.DataFrame
     scale: float
@@ -117,6 +127,7 @@ def detect_with(
     device: str = "auto",
     tile: int | None = None,
     tta: bool = False,
+    uncertainty: Uncertainty = "none",
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> Detection:
@@ -141,6 +152,8 @@ def detect_with(
     device, tile, tta, progress, cancelled
         See :func:`napari_apgan.predict.inference.predict_maps`; irregular atoms are looked at
         under all symmetries anyway, unless a threshold is given.
+    uncertainty : {"none", "map", "symmetry"}
+        See :func:`napari_apgan.predict.inference.predict_frame`.
 
     Raises
     ------
@@ -160,12 +173,17 @@ def detect_with(
     around = widened(wanted, MARGIN_PX, frame.shape)
     notes = [frame.note] if frame.note else []
     way = Way(device=choose_device(device), tile=tile, progress=progress, cancelled=cancelled)
-    channel = model.card.element_names.index(polarity)
+    names = model.card.element_names
+    channel = names.index(polarity)
 
     def look(scale: float, least: float, often: bool) -> _Look:
-        how = replace(way, symmetries="mean" if often else "none")
-        answer = ask(model, frame, around, how, notes, scale=(scale, scale))
-        answer = replace(answer, maps=answer.maps[channel : channel + 1])
+        over: Symmetries = "spread" if uncertainty == "symmetry" else "mean" if often else "none"
+        how = replace(way, symmetries=over)
+        whole = ask(model, frame, around, how, notes, scale=(scale, scale))
+        answer = replace(whole, maps=whole.maps[channel, None])
+        deviation = None
+        if over == "spread":
+            deviation = replace(whole, maps=whole.maps[len(names) + channel, None])
         discs = measure_discs(answer.maps[0], least)
         atoms = find_atoms(
             answer.maps,
@@ -174,7 +192,7 @@ def detect_with(
             threshold=least,
             valid=answer.valid,
         )
-        return _Look(answer, discs, atoms, scale)
+        return _Look(answer, deviation, discs, atoms, scale)
 
     def settle(first: _Look) -> _Look:
         for _ in range(TRIES):
@@ -193,6 +211,8 @@ def detect_with(
             seen = settle(look(REDUCED, least, tta))
         else:
             seen = look(seen.scale, LONE_THRESHOLD, True)
+    if uncertainty == "map":
+        seen = _with_deviation(seen, element)
     atoms = on_frame(seen.atoms, seen.answer, frame.shape)
     if refine and len(atoms):
         atoms = refine_atoms(frame, atoms, polarity=polarity)
@@ -208,7 +228,16 @@ def detect_with(
         _sentence(len(atoms), polarity, spacing, scale),
         tuple(notes),
         wanted,
+        None if seen.deviation is None else cut_out(seen.deviation.on_frame(), around, wanted)[0],
     )
+
+
+def _with_deviation(look: _Look, element: str) -> _Look:
+    """Have the map tell the deviation of its own pixels."""
+    maps, radius = look.answer.maps, {element: look.discs.radius_px}
+    spread = measure_spread(maps, [element], look.atoms, radius)
+    drawn = map_deviation(maps, [element], look.atoms, spread, radius)
+    return look._replace(deviation=replace(look.answer, maps=drawn))
 
 
 def detected_frame(
@@ -216,12 +245,14 @@ def detected_frame(
     frame: Frame,
     *,
     polarity: Polarity = "bright",
+    element: str = "unknown",
     threshold: float | None = None,
     refine: bool = True,
     box: Sequence[float] | None = None,
     device: str = "auto",
     tile: int | None = None,
     tta: bool = False,
+    uncertainty: Uncertainty = "none",
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> Prediction:
@@ -230,16 +261,18 @@ def detected_frame(
         model,
         frame,
         polarity=polarity,
+        element=element,
         box=box,
         threshold=threshold,
         refine=refine,
         device=device,
         tile=tile,
         tta=tta,
+        uncertainty=uncertainty,
         progress=progress,
         cancelled=cancelled,
     )
-    return found.as_prediction(frame.calibration)
+    return found.as_prediction(frame.calibration, element)
 
 
 def _better_scale(scale: float, spacing_px: float | None) -> float:

@@ -13,13 +13,23 @@ from numpy.typing import NDArray
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame, Progress
 from napari_apgan.measure import find_atoms
+from napari_apgan.measure.spread import measure_spread
 from napari_apgan.models.modelfile import Model
 
 from .answer import Answer, finish, on_frame, refined
-from .prediction import Box, Cancelled, IsCancelled, Prediction, clip_box, cut_out, widened
+from .prediction import (
+    Box,
+    Cancelled,
+    IsCancelled,
+    Prediction,
+    Uncertainty,
+    clip_box,
+    cut_out,
+    widened,
+)
 from .resample import network_box, network_scale, resample_frame
 from .running import Way, run_network
-from .uncertainty import Uncertainty, map_deviation, spread_of, with_error_bars
+from .uncertainty import map_deviation, with_error_bars
 
 #: Maps and atoms this far (px) outside a wanted box are computed too, so that atoms at its edge
 #: are read whole and fitted together with their neighbours.
@@ -218,9 +228,9 @@ def predict_frame(
         threshold=model.card.threshold if threshold is None else threshold,
         valid=answer.valid,
     )
-    spread = spread_of(atoms, answer.maps, model.card)
+    spread = measure_spread(answer.maps, names, atoms, model.card.radius_px)
     if uncertainty == "map":
-        drawn = map_deviation(answer.maps, atoms, spread, model.card)
+        drawn = map_deviation(answer.maps, names, atoms, spread, model.card.radius_px)
         deviation = replace(answer, maps=drawn)
     atoms = with_error_bars(atoms, spread, model.card, answer.factors, frame.calibration)
     atoms = on_frame(atoms, answer, frame.shape)

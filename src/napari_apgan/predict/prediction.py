@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,11 @@ from napari_apgan.serving import Cancelled as Cancelled
 
 #: x0, y0, x1, y1 in whole px: columns x0 to x1 - 1 and rows y0 to y1 - 1.
 Box = tuple[int, int, int, int]
+
+#: Ways to the deviation per pixel: none; from the maps themselves, which costs nothing; from how
+#: much the answers to the eight mirror images and quarter turns differ, which takes eight times as
+#: long.
+Uncertainty = Literal["none", "map", "symmetry"]
 
 #: Asked between tiles; True ends the prediction with :class:`Cancelled`.
 IsCancelled = Callable[[], bool]

@@ -24,6 +24,8 @@ from napari_apgan.serving import QuitRequest as QuitRequest
 from napari_apgan.serving import WasCancelled as WasCancelled
 from napari_apgan.serving import encode as encode
 
+from .prediction import Uncertainty
+
 
 class PredictRequest(Message):
     """Predict some frames of a source, one after another.
@@ -44,8 +46,14 @@ class PredictRequest(Message):
     maps, refine, tta : bool
         Whether to write the probability maps, to refine the positions on the raw image, and to
         average the answers over the eight flips and turns.
+    uncertainty : {"none", "map", "symmetry"}
+        Where the deviations of the maps' pixels come from, which are written beside the maps:
+        ``00007.deviation.tif``.
     threshold : float, optional
         Probability above which a peak is an atom; the model's own by default.
+    polarity, element : str
+        For a model that knows atoms by their contrast alone: which ones are wanted, and what they
+        are called.
     device : str
         `auto`, `cpu`, `cuda` or `mps`.
     """
@@ -60,7 +68,10 @@ class PredictRequest(Message):
     maps: bool = True
     refine: bool = True
     tta: bool = False
+    uncertainty: Uncertainty = "none"
     threshold: float | None = Field(default=None, gt=0, lt=1)
+    polarity: Polarity = "bright"
+    element: str = "unknown"
     device: str = "auto"
 
 
@@ -136,6 +147,8 @@ class Result(Message):
         Path of the atom table (CSV).
     maps : str, optional
         Path of the probability maps (C, Y, X TIFF).
+    deviation : str, optional
+        Path of the standard deviations of their pixels, where they were asked for.
     box : (x0, y0, x1, y1), optional
         Whole px; the part of the frame that the maps cover, None for all of it.
     elements : tuple of str
@@ -151,6 +164,7 @@ class Result(Message):
     frame: int
     atoms: str
     maps: str | None
+    deviation: str | None = None
     box: tuple[int, int, int, int] | None
     elements: tuple[str, ...]
     n_atoms: int

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 
@@ -157,19 +157,23 @@ class Server(LineServer):
         for position, index in enumerate(frames):
             self.check(request.id)
             frame_began = time.perf_counter()
-            # A model that knows atoms by their contrast alone finds out spacing and scale itself.
-            predict = detected_frame if model.card.by_contrast else predict_frame
-            prediction = predict(
-                model,
-                source.frame(index),
-                threshold=request.threshold,
-                refine=request.refine,
-                box=request.box,
-                device=request.device,
-                tta=request.tta,
-                progress=self._progress(request.id, position, len(frames)),
-                cancelled=lambda: self.is_cancelled(request.id),
-            )
+            how: dict[str, Any] = {
+                "threshold": request.threshold,
+                "refine": request.refine,
+                "box": request.box,
+                "device": request.device,
+                "tta": request.tta,
+                "uncertainty": request.uncertainty,
+                "progress": self._progress(request.id, position, len(frames)),
+                "cancelled": lambda: self.is_cancelled(request.id),
+            }
+            frame = source.frame(index)
+            if model.card.by_contrast:  # it finds out spacing and scale itself
+                prediction = detected_frame(
+                    model, frame, polarity=request.polarity, element=request.element, **how
+                )
+            else:
+                prediction = predict_frame(model, frame, **how)
             name = frame_name(index)
             files = write_prediction(request.out_dir, name, prediction, maps=request.maps)
             self.send(
@@ -178,6 +182,7 @@ class Server(LineServer):
                     frame=index,
                     atoms=str(files.atoms),
                     maps=None if files.maps is None else str(files.maps),
+                    deviation=None if files.deviation is None else str(files.deviation),
                     box=prediction.box,
                     elements=prediction.elements,
                     n_atoms=len(prediction.atoms),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,18 +12,8 @@ from numpy.typing import NDArray
 from napari_apgan.frames import Calibration
 from napari_apgan.maps import draw_discs
 from napari_apgan.measure.calibration import calibrated
-from napari_apgan.measure.spread import Spread, measure_spread
+from napari_apgan.measure.spread import Spread
 from napari_apgan.models.card import ModelCard
-
-#: Ways to the deviation per pixel: none; from the maps themselves, which costs nothing; from how
-#: much the answers to the eight mirror images and quarter turns differ, which takes eight times as
-#: long.
-Uncertainty = Literal["none", "map", "symmetry"]
-
-
-def spread_of(atoms: pd.DataFrame, maps: NDArray[np.float32], card: ModelCard) -> Spread:
-    """Measure the blur of the discs that the atoms of a network were read from."""
-    return measure_spread(maps, card.element_names, atoms, card.radius_px)
 
 
 def with_error_bars(
@@ -65,7 +55,11 @@ def with_error_bars(
 
 
 def map_deviation(
-    maps: NDArray[np.float32], atoms: pd.DataFrame, spread: Spread, card: ModelCard
+    maps: NDArray[np.float32],
+    elements: Sequence[str],
+    atoms: pd.DataFrame,
+    spread: Spread,
+    radius_px: Mapping[str, float],
 ) -> NDArray[np.float32]:
     """Return the standard deviation of each pixel of the maps, told by the maps themselves.
 
@@ -76,11 +70,14 @@ def map_deviation(
     Parameters
     ----------
     maps : (C, Y, X) array
+    elements : sequence of str
+        Name of each channel.
     atoms : DataFrame
         As read from these maps.
     spread : Spread
         Of the same atoms.
-    card : ModelCard
+    radius_px : mapping
+        Radius of each element's discs, in px of the maps.
 
     Returns
     -------
@@ -90,10 +87,10 @@ def map_deviation(
     variance *= 1.0 - variance
     names = atoms["element"].to_numpy()
     xy = atoms[["x_map_px", "y_map_px"]].to_numpy(np.float64)
-    for channel, name in enumerate(card.element_names):
+    for channel, name in enumerate(elements):
         rows = np.flatnonzero(names == name)
         if len(rows):
             certain = np.float32(np.median(spread.certain[rows]))
-            near = draw_discs(xy[rows], card.radius_px[name] + 1.0, maps.shape[1:])
+            near = draw_discs(xy[rows], radius_px[name] + 1.0, maps.shape[1:])
             variance[channel] *= 1.0 - certain * near
     return np.sqrt(variance, out=variance)

@@ -100,7 +100,7 @@ class RegionsFile(BaseModel):
 
 
 class PredictionFiles(NamedTuple):
-    """Where the prediction of one frame lies: ``folder/name.atoms.csv`` and ``.maps.tif``."""
+    """Where the prediction of one frame lies: ``folder/name.atoms.csv`` and maps beside it."""
 
     folder: Path
     name: str
@@ -114,6 +114,11 @@ class PredictionFiles(NamedTuple):
     def maps(self) -> Path:
         """The probability maps, (C, Y, X) float32."""
         return self.folder / f"{self.name}.maps.tif"
+
+    @property
+    def deviation(self) -> Path:
+        """The standard deviations of their pixels, where they were asked for."""
+        return self.folder / f"{self.name}.deviation.tif"
 
 
 def read_model(kind: type[M], path: Path) -> M:

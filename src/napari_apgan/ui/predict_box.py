@@ -40,11 +40,7 @@ class PredictBox(QWidget):
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self._session, self._workbench, self._predictions = session, workbench, predictions
-        self.button = text_button(
-            "Predict frame",
-            predictions.predict_frame,
-            "Find the atoms of this frame with the last model",
-        )
+        self.button = text_button("Predict frame", predictions.predict_frame)
         self.more = QToolButton()
         self.more.setArrowType(Qt.ArrowType.DownArrow)
         self.more.setToolTip("Predict what is in view, or the whole series")
@@ -64,6 +60,12 @@ class PredictBox(QWidget):
         self.strength.setToolTip("How strong the probability maps lie over the image")
         self.strength.setMinimumWidth(40)
         self.strength.valueChanged.connect(lambda v: predictions.layers.set_strength(v / 100.0))
+        self.uncertainty = QCheckBox("Uncertainty")
+        self.uncertainty.setToolTip(
+            "White where the model wavers: whether there is an atom, or where its edge is. The "
+            "frame is predicted again for it, which takes no longer than before."
+        )
+        self.uncertainty.clicked.connect(predictions.set_uncertain)
         self.bar = QProgressBar()
         self.bar.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.cancel = text_button("Cancel", predictions.cancel, "Finished frames are kept")
@@ -75,8 +77,9 @@ class PredictBox(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        line = row(self.button, self.more, self.overlay, self.strength)
-        line.setStretch(3, 1)
+        layout.addLayout(row(self.button, self.more, 1, self.uncertainty))
+        line = row(self.overlay, self.strength)
+        line.setStretch(1, 1)
         layout.addLayout(line)
         layout.addWidget(self._busy)
         predictions.progressed.connect(self._on_progress)
@@ -88,8 +91,16 @@ class PredictBox(QWidget):
         """Show what can be asked for."""
         project, source_id = self._session.project, self._session.source_id
         there = project is not None and bool(source_id)
-        for button in (self.button, self.more):
-            button.setEnabled(there and self._session.model is not None)
+        model = self._predictions.model
+        for button in (self.button, self.more, self.uncertainty):
+            button.setEnabled(there and model.path is not None)
+        self.button.setToolTip(
+            "Find the atoms of this frame with the network that comes with the program: nothing is "
+            "trained yet. It knows bright from dark atoms, but no elements."
+            if model.by_contrast
+            else "Find the atoms of this frame with the last model"
+        )
+        self.uncertainty.setChecked(self._predictions.uncertain)
         series = there and project.record(source_id).n_frames > 1
         self.series_action.setEnabled(series)
         self.overlay.setChecked(self._predictions.layers.visible)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_apgan.errors import UserError
-from napari_apgan.models.card import BEST
 from napari_apgan.predict.protocol import Result, SourceRef
 from napari_apgan.project import Project
 from napari_apgan.project.folder import PredictionFiles
+from napari_apgan.train.words import duration
 
 Place = tuple[str, int]
 
@@ -27,6 +27,8 @@ class Wish:
     n_frames : int
     by_itself : bool
         Asked by the window, not by the user: nothing is said when it is done.
+    notes : set of str
+        What is said with the last frame.
     """
 
     run_id: str
@@ -36,6 +38,19 @@ class Wish:
     begun: float = field(default_factory=time.monotonic)
     finished: int = 0
     notes: set[str] = field(default_factory=set)
+
+    def how_far(self) -> str:
+        """Say which frame is worked on, and how long the others will take."""
+        text = f"Frame {min(self.finished + 1, self.n_frames)} of {self.n_frames}"
+        if self.finished:
+            each = (time.monotonic() - self.begun) / self.finished
+            text += f", {duration(each * (self.n_frames - self.finished))} left"
+        return text
+
+    def outcome(self, seconds: float) -> str:
+        """Say what was done."""
+        frames = "The frame is" if self.n_frames == 1 else f"{self.n_frames} frames are"
+        return " ".join([f"{frames} predicted in {duration(seconds)}.", *sorted(self.notes)])
 
 
 def reference_to(project: Project, source_id: str) -> SourceRef:
@@ -68,17 +83,19 @@ def reference_to(project: Project, source_id: str) -> SourceRef:
 def file_away(result: Result, files: PredictionFiles) -> None:
     """Put result files where the project looks for them; the table last, since it is asked for."""
     files.folder.mkdir(parents=True, exist_ok=True)
-    if result.maps is None:
-        files.maps.unlink(missing_ok=True)
-    elif Path(result.maps) != files.maps:
-        Path(result.maps).replace(files.maps)
-    if Path(result.atoms) != files.atoms:
-        Path(result.atoms).replace(files.atoms)
+    for made, place in (
+        (result.deviation, files.deviation),
+        (result.maps, files.maps),
+        (result.atoms, files.atoms),
+    ):
+        if made is None:
+            place.unlink(missing_ok=True)
+        elif Path(made) != place:
+            Path(made).replace(place)
 
 
-def is_newer(files: PredictionFiles, model: Path) -> bool:
-    """Whether a prediction was made with a model as it is now."""
-    weights = model / BEST if model.is_dir() else model
+def is_newer(files: PredictionFiles, weights: Path) -> bool:
+    """Whether a prediction was made with the weights as they are now."""
     try:
         return files.atoms.stat().st_mtime_ns >= weights.stat().st_mtime_ns
     except OSError:

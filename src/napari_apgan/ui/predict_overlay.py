@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from napari_apgan.errors import UserError
-from napari_apgan.models.card import BEST
 from napari_apgan.predict.files import read_prediction
 from napari_apgan.predict.prediction import Prediction
 from napari_apgan.predict.protocol import (
@@ -21,12 +19,11 @@ from napari_apgan.predict.protocol import (
     WasCancelled,
 )
 from napari_apgan.project import Session
-from napari_apgan.project.folder import PredictionFiles
-from napari_apgan.train.words import duration
 
 from .helper import Helper
 from .predict_background import Background
-from .predict_files import Place, Wish, file_away, is_newer, predicted_in, reference_to
+from .predict_files import Place, Wish, file_away, reference_to
+from .predict_model import ModelInUse
 from .probability import ProbabilityLayers
 
 if TYPE_CHECKING:
@@ -59,18 +56,21 @@ class Predictions(QObject):
     def __init__(self, session: Session, workbench: Workbench) -> None:
         super().__init__(workbench)
         self._session, self._workbench = session, workbench
+        self.model = ModelInUse(session)
         self.helper = Helper(self)
         self.layers = ProbabilityLayers(workbench)
         self.background = Background(self, workbench.say_error)
         #: Predict a frame that has none when it is opened.
         self.follow = True
+        #: Whether maps come with the deviations of their pixels, and these are shown.
+        self.uncertain = False
         self.device = "auto"
         self.shown: Prediction | None = None
         self.shown_at: tuple[str, str, int] | None = None
         self._wishes: dict[str, Wish] = {}
         self._suspects: dict[Place, Mapping[int, str]] = {}
         self._rejected: dict[tuple[str, str, int], set[int]] = {}
-        self._asked: set[tuple[str, int, int]] = set()
+        self._asked: set[tuple[str, int, int, bool]] = set()
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
@@ -127,35 +127,6 @@ class Predictions(QObject):
         """Whether a prediction is under way."""
         return self.helper.busy
 
-    @property
-    def run_id(self) -> str:
-        """The run whose model is in use; empty without one."""
-        model = self._session.model
-        if model is None:
-            return ""
-        return model.name if model.is_dir() else model.parent.name
-
-    def files(self, source_id: str, frame: int) -> PredictionFiles | None:
-        """Where the prediction of a frame by the model in use is or will be."""
-        project = self._session.project
-        if project is None or not source_id or not self.run_id:
-            return None
-        return project.prediction_files(self.run_id, source_id, frame)
-
-    def is_fresh(self, source_id: str, frame: int) -> bool:
-        """Whether a frame was predicted with the model as it is now."""
-        files, model = self.files(source_id, frame), self._session.model
-        if files is None or model is None:
-            return False
-        return is_newer(files, model)
-
-    def predicted_frames(self) -> list[Place]:
-        """Return (source id, frame) of everything that the model in use has predicted."""
-        project = self._session.project
-        if project is None or not self.run_id:
-            return []
-        return predicted_in(project, self.run_id)
-
     # ------------------------------------------------------------------ asking
 
     def predict_frame(self, box: tuple[float, float, float, float] | None = None) -> bool:
@@ -168,7 +139,7 @@ class Predictions(QObject):
         if project is None or not source_id:
             return self.predict("", [])
         frames = range(project.record(source_id).n_frames)
-        left = [f for f in frames if not self.is_fresh(source_id, f)]
+        left = [f for f in frames if not self.model.is_fresh(source_id, f)]
         here = self._session.frame_index
         # The frame on the screen first, then those after it.
         order = sorted(left or frames, key=lambda f: (f < here, f))
@@ -183,7 +154,7 @@ class Predictions(QObject):
         by_itself: bool = False,
     ) -> bool:
         """Ask for frames of a source; False, and a sentence, when that cannot be."""
-        project, model = self._session.project, self._session.model
+        project, model = self._session.project, self.model.path
         if project is None or not source_id:
             self._workbench.say("Open an image first.")
             return False
@@ -197,7 +168,8 @@ class Predictions(QObject):
         except UserError as error:
             self._workbench.say_error(str(error))
             return False
-        folder = project.prediction_files(self.run_id, source_id, 0)
+        folder = project.prediction_files(self.model.run_id, source_id, 0)
+        wish = Wish(self.model.run_id, source_id, len(frames), by_itself)
         request = PredictRequest(
             id=self.helper.new_id(),
             model=str(model),
@@ -205,9 +177,15 @@ class Predictions(QObject):
             frames=tuple(frames),
             box=box,
             out_dir=str(folder.folder),
+            uncertainty="map" if self.uncertain else "none",
             device=self.device,
         )
-        self._wishes[request.id] = Wish(self.run_id, source_id, len(frames), by_itself)
+        element = self.model.element()
+        if self.model.by_contrast and element is not None:
+            named = {"polarity": element.polarity, "element": element.name}
+            request = request.model_copy(update=named)
+            wish.notes.add(f"This network knows no elements: all are drawn as {element.name}.")
+        self._wishes[request.id] = wish
         self.helper.predict(request)
         first = "Starting the helper" if self.helper.info is None else "Predicting"
         self.progressed.emit(0, 0, f"{first} …")
@@ -220,8 +198,8 @@ class Predictions(QObject):
     def warm(self) -> None:
         """Start the helper and load the model in use."""
         self.helper.start()
-        model = self._session.model
-        if model is not None and (model.is_file() or (model / BEST).is_file()):
+        model, weights = self._session.model, self.model.weights
+        if model is not None and weights is not None and weights.is_file():
             self.helper.warm(str(model), self.device)
 
     # ------------------------------------------------------------------ what the helper says
@@ -244,7 +222,7 @@ class Predictions(QObject):
         self.frame_predicted.emit(wish.source_id, result.frame)
         self._session.prediction_changed.emit(wish.source_id, result.frame)
         here = (self._session.source_id, self._session.frame_index)
-        if wish.run_id == self.run_id and here == (wish.source_id, result.frame):
+        if wish.run_id == self.model.run_id and here == (wish.source_id, result.frame):
             self.shown_at = None
             self.refresh()
 
@@ -252,20 +230,14 @@ class Predictions(QObject):
         wish = self._wishes.get(progress.id)
         if wish is None:
             return
-        text = progress.what
-        if wish.n_frames > 1:
-            text = f"Frame {min(wish.finished + 1, wish.n_frames)} of {wish.n_frames}"
-            if wish.finished:
-                each = (time.monotonic() - wish.begun) / wish.finished
-                text += f", {duration(each * (wish.n_frames - wish.finished))} left"
+        text = wish.how_far() if wish.n_frames > 1 else progress.what
         self.progressed.emit(progress.done, progress.total, text)
 
     def _on_done(self, done: Any) -> None:
         wish = self._wishes.pop(done.id, None)
         if wish is None:
             return
-        frames = "The frame is" if wish.n_frames == 1 else f"{wish.n_frames} frames are"
-        said = " ".join([f"{frames} predicted in {duration(done.seconds)}.", *sorted(wish.notes)])
+        said = wish.outcome(done.seconds)
         if not wish.by_itself:
             self._workbench.say(said)
         self.ended.emit(said)
@@ -309,37 +281,41 @@ class Predictions(QObject):
 
     def _load(self) -> None:
         source_id, frame = self._session.source_id, self._session.frame_index
-        files, image = self.files(source_id, frame), self._workbench.image_layer
+        files, image = self.model.files(source_id, frame), self._workbench.image_layer
         if files is None or image is None:
             self._show_nothing()
             return
-        if self.is_fresh(source_id, frame):
-            place = (self.run_id, source_id, frame)
+        if self.model.is_fresh(source_id, frame):
+            place = (self.model.run_id, source_id, frame)
             if place != self.shown_at or self.shown is None:
                 work = partial(read_prediction, files.folder, files.name)
                 self.background.run(work, partial(self._show, place))
             return
         self._show_nothing()
-        if self.follow and self.layers.visible:
+        # The network of the package predicts when it is told to.
+        if self.follow and self.layers.visible and not self.model.by_contrast:
             self._predict_by_itself(source_id, frame)
 
     def _predict_by_itself(self, source_id: str, frame: int) -> None:
         """Predict the frame on the screen, once for each state of the model."""
-        model = self._session.model
-        if model is None or self.busy:
-            return
-        weights = model / BEST if model.is_dir() else model
-        try:
-            key = (source_id, frame, weights.stat().st_mtime_ns)
-        except OSError:
-            return
-        if key not in self._asked:
-            self._asked.add(key)
+        if not self.busy and self._is_new_wish(source_id, frame):
             self.predict(source_id, [frame], by_itself=True)
+
+    def _is_new_wish(self, source_id: str, frame: int) -> bool:
+        """Whether a frame was not yet asked for since the model changed; it counts as asked now."""
+        weights = self.model.weights
+        try:
+            changed = weights.stat().st_mtime_ns if weights is not None else 0
+        except OSError:
+            return False
+        key = (source_id, frame, changed, self.uncertain)
+        new = key not in self._asked
+        self._asked.add(key)
+        return new
 
     def _show(self, place: tuple[str, str, int], prediction: Prediction) -> None:
         project = self._session.project
-        here = (self.run_id, self._session.source_id, self._session.frame_index)
+        here = (self.model.run_id, self._session.source_id, self._session.frame_index)
         if project is None or here != place or self._workbench.image_layer is None:
             return
         self.shown, self.shown_at = prediction, place
@@ -347,8 +323,27 @@ class Predictions(QObject):
             self.layers.show(prediction.maps, prediction.elements, project.elements, prediction.box)
         else:
             self.layers.clear()
+        self._show_uncertainty()
         self._show_atoms()
         self.changed.emit()
+
+    def set_uncertain(self, on: bool) -> None:
+        """Show where the model wavers, or show it no more; frames are predicted anew for it."""
+        self.uncertain = on
+        if on and (self.shown is None or self.shown.deviation is None):
+            self._is_new_wish(self._session.source_id, self._session.frame_index)
+            self.predict_frame()
+        self._show_uncertainty()
+        self.changed.emit()
+
+    def _show_uncertainty(self) -> None:
+        shown = self.shown
+        if not self.uncertain or shown is None:
+            self.layers.show_deviation(None)
+            return
+        self.layers.show_deviation(shown.deviation, shown.box)
+        if shown.deviation is None and self.shown_at is not None:
+            self._predict_by_itself(*self.shown_at[1:])
 
     def _show_nothing(self) -> None:
         self.shown, self.shown_at = None, None

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 #: How strong the maps are at first (opacity, 0..1).
 STRENGTH = 0.45
 _SUFFIX = " probability"
+#: Name and colour of the layer of deviations: no element is white.
+DEVIATION_NAME, DEVIATION_COLOR = "Uncertainty", "#FFFFFF"
 
 
-def clear_colormap(element: Element) -> Colormap:
-    """Make a colormap from nothing to the element's colour.
+def clear_to(color: str) -> Colormap:
+    """Make a colormap from nothing to a colour, ``#RRGGBB``.
 
     Additive blending would turn every element white on a bright column; a colour whose opacity is
     the probability keeps it.
     """
-    color = rgba(element.color)
-    return Colormap(
-        np.array([[*color[:3], 0.0], color], dtype=np.float32), name=f"clear {element.color}"
-    )
+    full = rgba(color)
+    return Colormap(np.array([[*full[:3], 0.0], full], dtype=np.float32), name=f"clear {color}")
 
 
 class ProbabilityLayers:
@@ -50,8 +50,14 @@ class ProbabilityLayers:
     def __init__(self, workbench: Workbench) -> None:
         self._workbench = workbench
         self.layers: dict[str, Image] = {}
+        self.deviation: Image | None = None
         self.strength = STRENGTH
         self.visible = True
+
+    @property
+    def _all(self) -> list[Image]:
+        """Every layer of this, the lowest first."""
+        return [*self.layers.values(), *([self.deviation] if self.deviation is not None else [])]
 
     @property
     def shown(self) -> bool:
@@ -87,10 +93,43 @@ class ProbabilityLayers:
         self._order()
         self.changed.emit()
 
+    def show_deviation(
+        self, deviation: NDArray[np.floating] | None, box: Box | None = None
+    ) -> None:
+        """Show how uncertain each pixel is in any of the maps; None takes it away.
+
+        Parameters
+        ----------
+        deviation : (C, Y, X) array, optional
+            Standard deviations, 0..0.5; of the box alone when one is given.
+        box : (x0, y0, x1, y1), optional
+        """
+        if deviation is None:
+            if self.deviation is not None:
+                self._workbench.drop(self.deviation)
+            self.deviation = None
+            return
+        pixels = np.asarray(deviation, dtype=np.float32).max(axis=0)
+        if self.deviation is not None and self._there(self.deviation):
+            self.deviation.data = pixels
+        else:
+            self.deviation = self._workbench.place(
+                "image",
+                pixels,
+                name=DEVIATION_NAME,
+                colormap=clear_to(DEVIATION_COLOR),
+                blending="translucent_no_depth",
+                contrast_limits=(0.0, 0.5),
+                visible=self.visible,
+            )
+        self._put(self.deviation, box)
+        self._order()
+
     def clear(self) -> None:
         """Take the maps away."""
         for name in list(self.layers):
             self._drop(name)
+        self.show_deviation(None)
         self.changed.emit()
 
     def set_strength(self, strength: float) -> None:
@@ -102,7 +141,7 @@ class ProbabilityLayers:
     def set_visible(self, visible: bool) -> None:
         """Show or hide all maps."""
         self.visible = visible
-        for layer in self.layers.values():
+        for layer in self._all:
             layer.visible = visible
         self.changed.emit()
 
@@ -111,7 +150,7 @@ class ProbabilityLayers:
         for element in elements:
             layer = self.layers.get(element.name)
             if layer is not None and self._there(layer):
-                layer.colormap = clear_colormap(element)
+                layer.colormap = clear_to(element.color)
 
     def _there(self, layer: Image) -> bool:
         return layer in self._workbench.viewer.layers
@@ -120,13 +159,13 @@ class ProbabilityLayers:
         layer = self.layers.get(element.name)
         if layer is not None and self._there(layer):
             layer.data = pixels
-            layer.colormap = clear_colormap(element)
+            layer.colormap = clear_to(element.color)
         else:
             layer = self._workbench.place(
                 "image",
                 pixels,
                 name=f"{element.name}{_SUFFIX}",
-                colormap=clear_colormap(element),
+                colormap=clear_to(element.color),
                 blending="translucent_no_depth",
                 contrast_limits=(0.0, 1.0),
                 opacity=self.strength,
@@ -150,9 +189,10 @@ class ProbabilityLayers:
         image = self._workbench.image_layer
         if image is None or image not in stack:
             return
-        for layer in self.layers.values():
-            if layer in stack and stack.index(layer) > stack.index(image) + len(self.layers):
-                stack.move(stack.index(layer), stack.index(image) + 1)
+        base = stack.index(image)
+        for place, layer in enumerate(self._all, start=base + 1):
+            if layer in stack and stack.index(layer) > base + len(self._all):
+                stack.move(stack.index(layer), place)
 
     def _drop(self, name: str) -> None:
         self._workbench.drop(self.layers.pop(name))

@@ -45,12 +45,12 @@ class Judges:
         project, model, run_id = (
             self._session.project,
             self._session.model,
-            self._predictions.run_id,
+            self._predictions.model.run_id,
         )
         if project is None or model is None:
             return
-        for place in self._predictions.predicted_frames():
-            if not self._predictions.is_fresh(*place):
+        for place in self._predictions.model.predicted_frames():
+            if not self._predictions.model.is_fresh(*place):
                 continue
             files = project.prediction_files(run_id, *place)
             key, stamp = (run_id, place), files.atoms.stat().st_mtime_ns

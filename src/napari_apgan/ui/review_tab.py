@@ -148,7 +148,7 @@ class ReviewTab(LazyTab):
     def _on_predicted(self, _sentence: str) -> None:
         """Compare the rounds, now that there is something to compare."""
         project = self._session.project
-        pair = comparison(project, self.predictions.run_id) if project is not None else None
+        pair = comparison(project, self.predictions.model.run_id) if project is not None else None
         if pair is not None:
             self.predictions.background.run(
                 pair.compare, lambda change: self._on_compared(pair.run_id, change)
@@ -167,7 +167,7 @@ class ReviewTab(LazyTab):
 
     def _show_list(self) -> None:
         project = self._session.project
-        found = self.judges.items(project, self.predictions.run_id)
+        found = self.judges.items(project, self.predictions.model.run_id)
         done = [is_covered(i.box, project.regions(i.source_id, i.frame)) for i in found]
         order = ordered(found, done)[:_SHOWN]
         self.items = [found[n] for n in order]
@@ -179,7 +179,13 @@ class ReviewTab(LazyTab):
 
     def _teaching(self) -> str:
         if self._session.model is None:
-            return "No model yet. Label an area, mark it complete (R), and train (T)."
+            text = "No model yet. Label an area, mark it complete (R), and train (T)."
+            if self.predictions.model.by_contrast:
+                text += (
+                    " Until then “Predict frame” shows what the network that comes with the "
+                    "program sees; it knows no elements."
+                )
+            return text
         if not self.items:
             busy = self.predictions.background.busy or self.predictions.busy
             if busy:
@@ -234,7 +240,7 @@ class ReviewTab(LazyTab):
     def _show_primary(self) -> None:
         if self._session.model is None:
             self.primary.setText("Train a first model")
-        elif not self.items and not self.predictions.predicted_frames():
+        elif not self.items and not self.predictions.model.predicted_frames():
             self.primary.setText("Predict this frame")
         else:
             new = self._new_pairs()
@@ -254,7 +260,7 @@ class ReviewTab(LazyTab):
         if self._session.model is None:
             self._workbench.show_tab("train")
             self._workbench.train_tab.train()
-        elif not self.items and not self.predictions.predicted_frames():
+        elif not self.items and not self.predictions.model.predicted_frames():
             self.predictions.predict_frame()
         else:
             self._workbench.train_tab.train(warm=True)
@@ -393,4 +399,4 @@ class ReviewTab(LazyTab):
     def _round(self, project: Project) -> int:
         """Return the round of the model in use."""
         known = {r.run_id: r.number for r in project.rounds}
-        return known.get(self.predictions.run_id, max(known.values(), default=0))
+        return known.get(self.predictions.model.run_id, max(known.values(), default=0))
