@@ -81,6 +81,20 @@ def test_info_tells_a_pairs_folder(pairs_folder: Path, capsys: pytest.CaptureFix
     assert told["atoms"] == sum(map(len, tables)) == sum(told["elements"].values())
 
 
+def test_info_tells_what_the_bundled_model_is(capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads(stdout_of(capsys, "info", "bundled", "--json"))
+    assert told["kind"] == "model"
+    assert Path(told["path"]).name == "fast.safetensors"
+    about = told["about"]
+    assert "simulated" in about["trained_on"]
+    assert about["output_channels"].startswith("bright, dark")
+    assert about["licence"].startswith("GPL-3.0-or-later")
+    assert [e["name"] for e in told["elements"]] == ["bright", "dark"]
+    text = stdout_of(capsys, "info", "bundled")
+    assert "licence: GPL-3.0-or-later" in text
+    assert "does not know: elements" in text
+
+
 def test_info_goes_on_after_a_bad_file(
     pairs_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

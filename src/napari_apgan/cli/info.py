@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,15 +12,19 @@ import typer
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
 from napari_apgan.io import READABLE, list_sources, read_atoms, read_pairs
+from napari_apgan.models.bundled import BUNDLED, FOLDER, bundled_path
 from napari_apgan.models.card import read_card
 from napari_apgan.project import Project
 from napari_apgan.train import RunFolder
 
 from .common import AsJson, MissingPixels, console, missing_policy, print_json
 
+#: A row of the table that says what the bundled weights are: ``| key | value |``.
+_ROW = re.compile(r"^\| (\w[\w ]*) \| (.+) \|$", re.MULTILINE)
+
 
 def describe(path: Path, *, missing: str = "auto") -> dict[str, Any]:
-    """Tell what a path holds, as a JSON-able mapping whose `kind` says what it is.
+    """Tell what a path (or ``bundled``) holds, as a JSON-able mapping; `kind` says what it is.
 
     Raises
     ------
@@ -30,10 +35,12 @@ def describe(path: Path, *, missing: str = "auto") -> dict[str, Any]:
         return _project(path)
     if (path / "run.json").is_file():
         return _run(path)
+    if str(path) == BUNDLED and not path.exists():
+        return _bundled()
     if not path.exists():
         raise UserError(f"There is no file or folder {path}.")
     if path.suffix == ".safetensors":
-        return {"kind": "model", "path": str(path), **read_card(path).model_dump(mode="json")}
+        return _model(path)
     if path.suffix.lower() == ".csv":
         return _atoms(path)
     if path.suffix.lower() in READABLE:
@@ -117,6 +124,18 @@ def _project(path: Path) -> dict[str, Any]:
         }
 
 
+def _model(path: Path) -> dict[str, Any]:
+    return {"kind": "model", "path": str(path), **read_card(path).model_dump(mode="json")}
+
+
+def _bundled() -> dict[str, Any]:
+    """Tell what the weights of the package are, and after it what their header says."""
+    told = _model(bundled_path())
+    rows = _ROW.findall((FOLDER / "README.md").read_text(encoding="utf-8"))
+    about = {key.replace(" ", "_"): value.replace("`", "") for key, value in rows}
+    return {"kind": "model", "path": told["path"], "about": about, **told}
+
+
 def _run(path: Path) -> dict[str, Any]:
     folder = RunFolder(path)
     run = folder.run_file
@@ -172,7 +191,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def info(
-        paths: Annotated[list[Path], typer.Argument(metavar="FILE…", help="What to look into.")],
+        paths: Annotated[
+            list[Path],
+            typer.Argument(metavar="FILE…", help="What to look into; or the word bundled."),
+        ],
         missing: MissingPixels = "auto",
         as_json: AsJson = False,
     ) -> None:

@@ -158,5 +158,10 @@ def register(app: typer.Typer) -> None:
             return
         typer.echo(result.table())
         typer.echo(f"A match lies within {result.tolerance_px:.2f} px.")
+        if any(f.shape is not None for f in frames):
+            typer.echo(
+                "Atoms on the outermost row of pixels do not count: on which side of a frame's "
+                "edge their centres lie is chance."
+            )
         if sure is not None:
             typer.echo(sure.table())
