@@ -299,7 +299,7 @@ def test_detected_candidates_become_labels_only_when_kept(workbench, qtbot, cent
     workbench.label_tab.detect.slider.setValue(500)
     assert detection.candidates < found
     workbench.label_tab.detect.slider.setValue(0)
-    assert workbench.label_tab.primary.text() == f"Keep {found} atoms as Pb"
+    assert workbench.label_tab.primary.text() == f"Keep {found} atoms, all as Pb"
     assert "all rings become Pb" in workbench.label_tab.teach.text()
     workbench.label_tab.primary.click()
     assert "No atoms yet" not in workbench.label_tab.teach.text()

@@ -64,7 +64,7 @@ class Detection:
     def __init__(self, desk: Desk, box: DetectBox, search: NetworkSearch) -> None:
         self._desk, self._box, self._search = desk, box, search
         self._table: pd.DataFrame | None = None
-        self._strength = np.empty(0)
+        self._rank = np.empty(0, dtype=int)
         self._shown = np.empty(0, dtype=bool)
         self._place: tuple[str, int] = ("", 0)
         self._element = ""
@@ -102,7 +102,7 @@ class Detection:
     def keep_words(self) -> str:
         """What keeping them does: they all become one element."""
         n = self.candidates
-        return f"Keep {n:,} atom{'s' * (n != 1)} as {self._element}"
+        return f"Keep {n:,} atom{'s' * (n != 1)}, all as {self._element}"
 
     def run(self) -> None:
         """Look for atoms of the current element's kind, beside the window."""
@@ -194,17 +194,17 @@ class Detection:
         strength = new["probability"].to_numpy(dtype=float)
         if not np.isfinite(strength).any():
             strength = np.abs(new["amplitude"].to_numpy(dtype=float))
-        self._strength = np.nan_to_num(strength)
+        # By rank: sure atoms have probabilities near 1, which no slider could tell apart.
+        self._rank = np.argsort(np.argsort(-np.nan_to_num(strength), kind="stable"))
         self._box.set_state("candidates")
         self._box.slider.setValue(0)
         self._thin(0.0)
 
     def _thin(self, level: float) -> None:
-        """Show the strongest candidates; `level` 0 shows all, 1 hardly any."""
+        """Show the surest candidates; `level` 0 shows all, 1 only one."""
         if self._table is None:
             return
-        low, high = float(self._strength.min()), float(self._strength.max())
-        self._shown = self._strength >= low + level * (high - low)
+        self._shown = self._rank < max(round((1.0 - level) * len(self._table)), 1)
         self._draw()
         self._box.set_count(self.candidates, len(self._table), self._element)
         self.changed.emit()

@@ -27,11 +27,13 @@ class DetectBox(QWidget):
         self.find.clicked.connect(lambda _=False: self.wanted.emit())
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 1000)
-        self.slider.setToolTip("To the right: fewer, surer candidates")
+        self.slider.setToolTip("To the right: fewer candidates, the least sure left out first")
         self.slider.valueChanged.connect(lambda v: self.level_changed.emit(v / 1000))
         self.count = QLabel("")
         self.keep = QPushButton("Keep")
-        self.keep.setToolTip("The rings become labels of the current element; Ctrl+Z undoes it")
+        self.keep.setToolTip(
+            "Every ring becomes a label of this one element, whatever its atom is; Ctrl+Z undoes it"
+        )
         self.keep.clicked.connect(lambda _=False: self.keep_wanted.emit())
         self.discard = QPushButton("Discard")
         self.discard.clicked.connect(lambda _=False: self.discard_wanted.emit())
@@ -81,8 +83,8 @@ class DetectBox(QWidget):
 
     def set_count(self, shown: int, found: int, element: str) -> None:
         """Say how many candidates are shown."""
-        self.count.setText(f"{shown} of {found} candidates")
-        self.keep.setText(f"Keep as {element}" if element else "Keep")
+        self.count.setText(f"{shown:,} of {found:,}")
+        self.keep.setText(f"Keep all as {element}" if element else "Keep")
         self.keep.setEnabled(shown > 0 and bool(element))
 
     def say(self, text: str) -> None:
