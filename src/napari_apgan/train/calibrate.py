@@ -69,14 +69,21 @@ class Calibrator:
             self._error_probability.append(probability[rows[i[good]]])
             self._spread.append(spread.of(rows[i[good]]))
 
+    def probability(self) -> tuple[float, float]:
+        """Return the slope and offset that make probabilities right."""
+        return fit_probability(np.concatenate(self._probability), np.concatenate(self._true))
+
     def result(self, threshold: float) -> HeldOutCalibration:
         """Calibrate; error bars are those of atoms of at least this probability."""
-        probability = np.concatenate(self._probability)
-        slope, offset = fit_probability(probability, np.concatenate(self._true))
+        slope, offset = self.probability()
         sure = np.concatenate(self._error_probability) >= threshold
         floor, factor = fit_spread(
             np.concatenate(self._error)[sure], Spread.join(self._spread).of(sure)
         )
         return HeldOutCalibration(
-            floor_px=floor, factor=factor, slope=slope, offset=offset, n_atoms=len(probability)
+            floor_px=floor,
+            factor=factor,
+            slope=slope,
+            offset=offset,
+            n_atoms=sum(map(len, self._probability)),
         )

@@ -23,9 +23,7 @@ from napari_apgan.simulate.zoo_settings import disc_radius_px, shown_channels
 
 from .calibrate import Calibrator
 from .split import Split, atoms_in
-
-#: Thresholds tried; maps are read once at the lowest.
-THRESHOLDS = np.round(np.arange(0.1, 0.91, 0.05), 2)
+from .threshold import THRESHOLDS, choose_threshold, doubt_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def validate(
 ) -> Validation:
     """Predict the held-out parts and compare with their labels.
 
-    The threshold is the one with the best F1, taken from the middle where several are equal.
+    The threshold is chosen as :func:`choose_threshold` says.
 
     Parameters
     ----------
@@ -121,6 +119,8 @@ def validate(
     tolerance = float(np.mean([read.tolerance_px for read in reads]))
     scores = [_score(reads, names, t, tolerance, card, split) for t in THRESHOLDS]
     f1 = np.array([s.f1 for s in scores])
+    # True and predicted atoms are about as many.
+    doubt = doubt_of(float(f1.max()), 2 * scores[0].n_atoms)
     if card.by_contrast:
         # Frames of all kinds: one with few atoms, or none, counts as much as one with a thousand.
         f1 = np.array(
@@ -129,12 +129,10 @@ def validate(
                 for t in THRESHOLDS
             ]
         )
-    best_f1 = float(f1.max())
-    best = np.flatnonzero(f1 >= best_f1 - 1e-9).tolist()
-    # With nothing found at any threshold, one half is as good as any.
-    chosen = best[len(best) // 2] if best_f1 > 0 else int(np.argmin(np.abs(THRESHOLDS - 0.5)))
-    score = scores[chosen]
-    threshold = float(THRESHOLDS[chosen])
+        doubt = 0.0
+    slope, offset = calibrator.probability()
+    chosen = choose_threshold(f1, doubt, slope, offset)
+    score, threshold = scores[chosen], float(THRESHOLDS[chosen])
     value = worth(score, loss, float(f1[chosen]))
     return Validation(score, threshold, loss, value, calibrator.result(threshold))
 
