@@ -39,7 +39,7 @@ def choose_threshold(f1: ArrayLike, doubt: float, slope: float, offset: float) -
     best = float(f1.max())
     wanted = 0.5
     if best > 0:
-        odds = (float(logit(np.float64(best / 2))) - offset) / slope
+        odds = (float(logit(np.array([best / 2]))[0]) - offset) / slope
         wanted = float(1 / (1 + np.exp(-odds)))
     candidates = np.flatnonzero(f1 >= best - doubt - 1e-9)
     return int(candidates[np.argmin(np.abs(THRESHOLDS[candidates] - wanted))])
