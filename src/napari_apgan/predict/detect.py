@@ -288,7 +288,7 @@ def _sentence(count: int, polarity: Polarity, spacing_px: float | None, scale: f
     other = "dark" if polarity == "bright" else "bright"
     if not count:
         return f"No {polarity} atom was found; look for {other} ones, or click some and train."
-    text = f"{count} {polarity} atom{'s' * (count > 1)} found"
+    text = f"{count:,} {polarity} atom{'s' * (count > 1)} found"
     if spacing_px is not None:
         text += f", {spacing_px:.3g} px apart"
     if scale != 1.0:

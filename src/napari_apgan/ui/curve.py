@@ -219,13 +219,18 @@ class Chart(QWidget):
         values: list[float] = ticks(low, high)
         if self.whole_x:
             values = list(map(float, range(math.ceil(low), math.floor(high) + 1)))[:12]
+        metrics = painter.fontMetrics()
+        name_from = area.right() - metrics.horizontalAdvance(self.x_name)
         for value in values:
             x = area.left() + (value - low) / (high - low) * area.width()
+            if self.x_name and x + metrics.horizontalAdvance(number(value)) / 2 > name_from - 4:
+                continue  # the name of the axis stands there
             box = QRectF(x - 24, area.bottom() + 2, 48, 12)
             painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), number(value))
         if self.x_name:
-            box = QRectF(area.left(), area.bottom() - 13, area.width() - 2, 12)
-            painter.drawText(box, int(Qt.AlignmentFlag.AlignRight), self.x_name)
+            box = QRectF(area.left(), area.bottom() + 2, area.width(), 12)
+            sides = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(box, int(sides), self.x_name)
 
     def _draw_series(self, painter: QPainter, area: QRectF, one: Series) -> None:
         finite = [p for p in one.points if math.isfinite(p[1])]

@@ -182,7 +182,8 @@ class Predictions(QObject):
         )
         element = self.model.element()
         if self.model.by_contrast and element is not None:
-            named = {"polarity": element.polarity, "element": element.name}
+            # Where atoms are is all it is asked for: fitting them takes a hundred times as long.
+            named = {"polarity": element.polarity, "element": element.name, "refine": False}
             request = request.model_copy(update=named)
             wish.notes.add(f"This network knows no elements: all are drawn as {element.name}.")
         self._wishes[request.id] = wish
