@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from napari_apgan.bench import ablation
-from napari_apgan.bench.ablation import STEPS, TWINS, Budget, ablate, find_twins, settings_of
+from napari_apgan.bench.ablation import ablate
 from napari_apgan.bench.precision.cases import find_case
+from napari_apgan.bench.twins import STEPS, TWINS, Budget, find_twins, settings_of
 from napari_apgan.errors import UserError
 from napari_apgan.models.networks import build_discriminator, build_network
 from napari_apgan.models.presets import PRESETS

@@ -1,108 +1,31 @@
 """``apgan bench ablation``: twins of `fast` that differ in one thing each, on simulated frames.
 
-A twin is `fast` with some fields of its recipe or network changed: no code of its own. All learn
-from the same pairs, with the same seeds and budget; positions are read from the maps.
+All learn from the same pairs, with the same seeds and budget; positions are read from the maps.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from napari_apgan.errors import UserError
 from napari_apgan.models.bundled import BUNDLED, WEIGHTS
-from napari_apgan.simulate.pairs import SimulatedPair
-from napari_apgan.train import RunSettings
 
-from .precision.answers import MAP, elements_of
-from .precision.cases import Case, CaseData, adapted, find_case, load_case
+from .precision.answers import MAP, digest, elements_of
+from .precision.cases import CaseData, adapted, find_case, load_case
 from .precision.columns import answer, pool
 from .precision.limits import Limits
 from .precision.marks import Marks, mark
+from .precision.report import mean_and_spread
 from .precision.rows import Columns
 from .training import Machine, Trained, say, table, this_machine, train
+from .twins import Budget, Twin, find_twins, settings_of
 
-#: Budget of each training where none is asked for.
-STEPS = 1500
 CASE = "graphene-2.35"
-
-
-@dataclass(frozen=True, slots=True)
-class Twin:
-    """One twin.
-
-    Parameters
-    ----------
-    name : str
-        For the command line.
-    title : str
-    recipe, network : mapping
-        Fields of the preset that it changes.
-    init : str
-        What it starts from.
-    stream_share : float
-        Part of each batch that is simulated while it trains; 0: none.
-    """
-
-    name: str
-    title: str
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    network: Mapping[str, Any] = field(default_factory=dict)
-    init: str = "scratch"
-    stream_share: float = 0.0
-
-
-def _loss(**weights: float) -> dict[str, Any]:
-    return {"weights": weights}
-
-
-def _changes(**augmentation: Any) -> dict[str, Any]:
-    return {"augmentation": augmentation}
-
-
-def _trunk(receptive_field_px: int, **options: Any) -> dict[str, Any]:
-    return {"options": options, "receptive_field_px": receptive_field_px}
-
-
-TWINS: tuple[Twin, ...] = (
-    Twin("fast", "`fast`"),
-    Twin("adversary", "with an adversary, weight 0.01", _loss(adversarial=0.01)),
-    Twin("adversary-strong", "with an adversary, weight 0.1", _loss(adversarial=0.1)),
-    Twin("ssim", "SSIM beside", _loss(ssim=1.0)),
-    Twin("psnr", "PSNR beside", _loss(psnr=1.0)),
-    Twin(
-        "paper-loss",
-        "adversarial 0.01 + SSIM + PSNR alone, as in the paper",
-        _loss(adversarial=0.01, ssim=1.0, psnr=1.0, bce=0.0, mse=0.0),
-    ),
-    Twin("mse", "MSE in place of cross-entropy", _loss(bce=0.0, mse=1.0, peak_weight=0.0)),
-    Twin("even", "discs weighted like background", _loss(peak_weight=0.0)),
-    Twin("no-mask", "mask not read", network={"options": {"mask": False}}),
-    Twin("plain", "no changes but mirrors and quarter turns", _changes(until=0.0)),
-    Twin("changed", "changes in all crops to the end", _changes(enough_atoms=0, until=1.0)),
-    Twin("fresh", "half of each batch simulated afresh", stream_share=0.5),
-    Twin("bundled", "from the bundled start", init=BUNDLED),
-    Twin("near", "sees 119 px", network=_trunk(119, dilations=(1, 1, 1, 1, 1, 1, 1))),
-    Twin("far", "sees 263 px", network=_trunk(263, dilations=(1, 2, 4, 8, 16, 8, 4))),
-    # As many operations as at half the resolution.
-    Twin(
-        "full",
-        "trunk at full resolution, 16 wide",
-        network=_trunk(175, fold=1, channels=16, dilations=(2, 4, 8, 16, 8, 4, 2)),
-    ),
-    Twin(
-        "quarter",
-        "trunk at a quarter of the resolution, 64 wide",
-        network=_trunk(199, fold=4, channels=64, dilations=(1, 1, 2, 4, 2, 1, 1)),
-    ),
-)
 
 
 class TwinRow(BaseModel):
@@ -194,62 +117,8 @@ def _cells(row: TwinRow) -> list[str]:
 
 def _spread(values: Sequence[float | None], digits: int, unit: str = "") -> str:
     """Return mean ± standard deviation of what is known, the mean alone of a single value."""
-    known = np.array([v for v in values if v is not None], dtype=np.float64)
-    if not known.size:
-        return "–"
-    mean = f"{known.mean():.{digits}f}"
-    return mean + (f" ± {known.std(ddof=1):.{digits}f}" if known.size > 1 else "") + unit
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What each training gets.
-
-    Parameters
-    ----------
-    steps, minutes : optional
-        :data:`STEPS` when neither is given.
-    threads : int, optional
-    """
-
-    steps: int | None = None
-    minutes: float | None = None
-    threads: int | None = None
-
-
-def settings_of(twin: Twin, case: Case, budget: Budget, seed: int) -> RunSettings:
-    """Return the settings that train a twin."""
-    steps = STEPS if budget.steps is budget.minutes is None else budget.steps
-    stream: dict[str, Any] = {}
-    if twin.stream_share:
-        stream = {"stream": case.settings, "stream_share": twin.stream_share}
-    return RunSettings(
-        preset="fast",
-        steps=steps,
-        minutes=budget.minutes,
-        device="cpu",
-        seed=seed,
-        init=twin.init,
-        threads=budget.threads,
-        recipe=dict(twin.recipe),
-        network=dict(twin.network),
-        **stream,
-    )
-
-
-def find_twins(names: Sequence[str]) -> tuple[Twin, ...]:
-    """Return the twins of these names, `fast` first; all of them without names.
-
-    Raises
-    ------
-    UserError
-        When there is none of a name.
-    """
-    known = {twin.name: twin for twin in TWINS}
-    for name in names:
-        if name not in known:
-            raise UserError(f"There is no twin {name!r}: choose from {', '.join(known)}.")
-    return tuple(t for t in TWINS if not names or t.name in names or t is TWINS[0])
+    known = [v for v in values if v is not None]
+    return mean_and_spread(known, digits) + (unit if known else "")
 
 
 def ablate(
@@ -263,7 +132,7 @@ def ablate(
     budget: Budget | None = None,
     shape: tuple[int, int] | None = None,
 ) -> Ablation:
-    """Train all twins and score them.
+    """Train all twins and score them; interrupted, the same call goes on.
 
     Parameters
     ----------
@@ -285,7 +154,7 @@ def ablate(
     Raises
     ------
     UserError
-        When there is no such case or twin, or a training does not end well.
+        When there is no such case or twin. A training that does not end well is left out.
     """
     chosen, left_out = [], {}
     for twin in find_twins(twins):
@@ -302,7 +171,15 @@ def ablate(
         titles[name] = data.case.title
         sizes = (len(data.train), len(data.validation))
         bench = _Bench(data, folder / "runs", budget or Budget())
-        rows += [bench.row(twin, seeds) for twin in chosen]
+        found: dict[str, list[_Done]] = {twin.name: [] for twin in chosen}
+        # Seed by seed, so that what is interrupted has whole columns of the first seeds.
+        for seed in seeds:
+            for twin in chosen:
+                try:
+                    found[twin.name].append(bench.one(twin, seed))
+                except UserError as error:
+                    left_out[f"{data.case.name}, {twin.title}, seed {seed}"] = str(error)
+        rows += [_row(name, twin, found[twin.name]) for twin in chosen if found[twin.name]]
     return Ablation(
         machine=machine,
         seeds=tuple(seeds),
@@ -333,6 +210,27 @@ def _load(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A trained twin, the columns of its test, and the seconds that one frame takes."""
+
+    trained: Trained
+    columns: Columns
+    seconds: float
+
+
+def _row(case: str, twin: Twin, done: Sequence[_Done]) -> TwinRow:
+    return TwinRow(
+        case=case,
+        twin=twin.name,
+        title=twin.title,
+        columns=[d.columns for d in done],
+        train_seconds=tuple(d.trained.seconds for d in done),
+        steps=tuple(d.trained.steps for d in done),
+        predict_ms=tuple(1000 * d.seconds for d in done),
+    )
+
+
 class _Bench:
     """Trains and scores twins on one case."""
 
@@ -342,30 +240,20 @@ class _Bench:
             mark(made, Limits.unknown(len(made.pair.atoms))) for made in data.test
         ]
 
-    def row(self, twin: Twin, seeds: Sequence[int]) -> TwinRow:
-        """Train and score a twin with every seed."""
-        found: list[tuple[Columns, Trained, float]] = []
-        for seed in seeds:
-            say(f"{self.data.case.name}, {twin.name}, seed {seed}")
-            trained = self._train(twin, seed)
-            columns, seconds = self._score(trained)
-            found.append((columns, trained, seconds))
-        return TwinRow(
-            case=self.data.case.name,
-            twin=twin.name,
-            title=twin.title,
-            columns=[columns for columns, _, _ in found],
-            train_seconds=tuple(trained.seconds for _, trained, _ in found),
-            steps=tuple(trained.steps for _, trained, _ in found),
-            predict_ms=tuple(1000 * seconds for _, _, seconds in found),
-        )
+    def one(self, twin: Twin, seed: int) -> _Done:
+        """Train and score a twin with a seed."""
+        say(f"{self.data.case.name}, {twin.name}, seed {seed}")
+        trained = self._train(twin, seed)
+        return _Done(trained, *self._score(trained))
 
     def _train(self, twin: Twin, seed: int) -> Trained:
         data = self.data
         settings = settings_of(twin, data.case, self.budget, seed)
+        learned = settings.model_dump_json() + settings.chosen_preset().model_dump_json()
+        name = digest(data.train, data.validation, learned)
         return train(
             [p.pair for p in data.train],
-            self.runs / f"{data.case.name}-{twin.name}-{seed}-{_digest(data, settings)}",
+            self.runs / f"{data.case.name}-{twin.name}-{seed}-{name}",
             settings,
             elements_of(data.case),
             validation=[p.pair for p in data.validation],
@@ -386,16 +274,3 @@ class _Bench:
                 answer(atoms, marks, label=MAP, tolerance_px=self.data.case.tolerance_px)
             )
         return pool(answers), min(seconds)
-
-
-def _digest(data: CaseData, settings: RunSettings) -> str:
-    """Return a name for the frames and the recipe, so that no other run is taken for it."""
-    total = hashlib.sha256(settings.model_dump_json().encode())
-    total.update(settings.chosen_preset().model_dump_json().encode())
-    for made in (*data.train, *data.validation):
-        total.update(_content(made))
-    return total.hexdigest()[:10]
-
-
-def _content(made: SimulatedPair) -> bytes:
-    return np.ascontiguousarray(made.pair.frame.data).tobytes()
