@@ -44,11 +44,13 @@ TORCH_ALLOWED = {
     "train/loop.py",
     "train/mapstats.py",
     "train/muon.py",
+    "train/stepper.py",
     "train/steps.py",
     "train/checkpoint.py",
     "train/warmstart.py",
     "predict/detect.py",
     "predict/inference.py",
+    "predict/running.py",
     "predict/server.py",
 }
 

@@ -46,12 +46,7 @@ class AtomNetwork(nn.Module):
         return drawn if self.painted_elements is None else unpaint(drawn, self.painted_elements)
 
     def draw(self, x: Tensor) -> Tensor:
-        """Map image and mask to what is compared with the output map in training.
-
-        Parameters
-        ----------
-        x : (N, 2, Y, X) float tensor
-            Channel 0 the normalised image, channel 1 the validity mask (1 valid, 0 missing).
+        """Map what :meth:`forward` takes to what is compared with the output map in training.
 
         Returns
         -------

@@ -40,8 +40,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C, Y, X) of the same shape."""
-        out: Tensor = x + self.conv(functional.leaky_relu(x, SLOPE))
-        return out
+        change: Tensor = self.conv(functional.leaky_relu(x, SLOPE))
+        return change.add_(x)  # in place: nothing else needs what a convolution answered
 
 
 def smooth_cells(values: Tensor) -> Tensor:

@@ -90,7 +90,14 @@ class Dataset:
         #: Crops a step.
         self.batch = recipe.batch
         frames = [
-            make_training_frame(pair, learn, elements, max(self._radii), normalisation)
+            make_training_frame(
+                pair,
+                learn,
+                elements,
+                max(self._radii),
+                normalisation,
+                turned=recipe.augmentation.rotate,
+            )
             for pair, learn in zip(pairs, split.train, strict=True)
             if learn.any() and self._share < 1
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -11,32 +10,25 @@ from pathlib import Path
 
 import torch
 
-from napari_apgan import __version__
-from napari_apgan.errors import UserError
-from napari_apgan.io.pairs import Pair, read_pairs
-from napari_apgan.models.card import ModelCard, contrast_of, read_card
-from napari_apgan.models.modelfile import first_non_finite, load_model, save_model
+from napari_apgan.io.pairs import Pair
+from napari_apgan.models.card import read_card
+from napari_apgan.models.modelfile import load_model, save_model
 from napari_apgan.predict.inference import choose_device
 
 from .balance import Balance
+from .begin import count_atoms, first_card, open_dataset, read_split, usable_cores
 from .budget import Budget, Curve
-from .checkpoint import Progress, load_checkpoint, restore, save_checkpoint, snapshot
-from .dataset import Batch, Dataset
+from .checkpoint import Progress, load_checkpoint, save_checkpoint
 from .events import Checkpoint, Done, EventLog, Note, Started, Stopped, Validated
 from .preview import Previewer
-from .runfile import BEST_FILE, CHECKPOINT_FILE, INIT_FILE, PAIRS_FOLDER, VALIDATION_FOLDER, RunFile
-from .split import Split, atoms_in, split_folder, split_pairs
-from .steps import Learner, NotFiniteError
-from .streaming import StreamCrops, open_stream
+from .runfile import BEST_FILE, CHECKPOINT_FILE, INIT_FILE, RunFile
+from .stepper import Stepper
+from .steps import Learner
 from .validate import validate
 from .warmstart import copy_weights
 
 #: Seconds between two checkpoints.
 CHECKPOINT_EVERY_S = 30.0
-#: Steps between two copies in memory to roll back to.
-SNAPSHOT_EVERY = 50
-#: Roll-backs after which the training gives up.
-MOST_ROLLBACKS = 5
 
 
 class Training:
@@ -71,24 +63,14 @@ class Training:
         self.run_file = run = RunFile.read(run_dir)
         self.recipe = run.preset.recipe
         self.device = choose_device(run.settings.device)
-        threads = run.settings.threads or _usable_cores()
+        threads = run.settings.threads or usable_cores()
         torch.set_num_threads(threads)
         torch.manual_seed(run.settings.seed)
-        self.pairs, self.split = _read_split(run_dir, run)
-        self.dataset = Dataset(
-            self.pairs,
-            self.split,
-            run.element_names,
-            run.radius_px,
-            self.recipe,
-            run.preset.normalisation,
-            run.settings.seed,
-            _stream(run),
-            run.settings.stream_share,
-        )
+        self.pairs, self.split = read_split(run_dir, run)
+        self.dataset = open_dataset(run, self.pairs, self.split)
         self.learner = Learner(run.preset, len(run.elements), self.device)
         self.progress = Progress(batch=self.recipe.batch)
-        self.card = _card(run)
+        self.card = first_card(run)
         # A run that died before its first checkpoint begins again.
         resumed = resume and (run_dir / CHECKPOINT_FILE).is_file()
         self.warm = run.settings.init != "scratch" and not resumed
@@ -103,8 +85,7 @@ class Training:
         self.balance = Balance(self.recipe.discriminator_loss, self.progress.step)
         self.preview = Previewer(run_dir, self._preview_pair(), self.card)
         self._checkpoint_at = time.monotonic() + CHECKPOINT_EVERY_S
-        self._rollbacks = 0
-        self._good = snapshot(self.learner)
+        self.stepper = Stepper(self.learner, self.dataset, self.progress, self.log)
         self._announce(threads, resumed=resumed)
 
     def run(self) -> Done | Stopped:
@@ -170,8 +151,8 @@ class Training:
                 preset=self.run_file.preset.name,
                 pairs=len(self.run_file.pairs),
                 split=self.split.kind,
-                training_atoms=_count(self.pairs, self.split, held_out=False),
-                validation_atoms=_count(self.pairs, self.split, held_out=True),
+                training_atoms=count_atoms(self.pairs, self.split, held_out=False),
+                validation_atoms=count_atoms(self.pairs, self.split, held_out=True),
                 gap_px=self.split.gap_px,
                 message=self.split.message,
             )
@@ -184,18 +165,13 @@ class Training:
         if self.run_file.settings.init != "scratch":
             factor *= self.recipe.warm_rate
         self.learner.set_rates(factor)
-        try:
-            losses = self._descend(self.dataset.draw(self.budget.fraction(self.progress.step)))
-        except NotFiniteError as trouble:
-            self._roll_back(str(trouble))
+        losses = self.stepper.step(self.budget.fraction(self.progress.step))
+        if losses is None:
             return
-        self.progress.step += 1
         self.progress.elapsed_s = self.budget.elapsed_s
         if self.learner.seen is not None:
             for message in self.balance.add(losses, self.learner.seen):
                 self.log.write(Note(message=message))
-        if self.progress.step % SNAPSHOT_EVERY == 0:
-            self._remember()
         event = self.curve.add(
             losses,
             step=self.progress.step,
@@ -206,62 +182,6 @@ class Training:
         )
         if event is not None:
             self.log.write(event)
-
-    def _descend(self, batch: Batch) -> dict[str, float]:
-        """Take a step; when memory ends, with half the crops, in the end on the CPU."""
-        while True:
-            losses = self._try_step(batch)
-            if losses is not None:
-                return losses
-            # Only here, outside the except block, is what the failed step held free again.
-            self.learner.forget_gradients()
-            if self.learner.device.type == "cuda":
-                torch.cuda.empty_cache()
-            if len(batch.x) > 1:
-                self.dataset.batch = self.progress.batch = len(batch.x) // 2
-                batch = batch.first(self.dataset.batch)
-                message = f"Memory ran out: going on with {self.dataset.batch} crops a step."
-            elif self.learner.device.type != "cpu":
-                message = "The device's memory does not suffice: going on on the CPU, more slowly."
-                self.learner.move(torch.device("cpu"))
-            else:
-                raise UserError(
-                    "There is not enough memory to train this network: close other programs, or "
-                    "choose the preset “fast” or smaller crops."
-                )
-            self.log.write(Note(message=message))
-
-    def _try_step(self, batch: Batch) -> dict[str, float] | None:
-        try:
-            return self.learner.step(batch)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        return None
-
-    # -- numbers that are none ---------------------------------------------------------------
-
-    def _remember(self) -> None:
-        state = snapshot(self.learner)
-        if first_non_finite(state) is None:
-            self._good = state
-
-    def _roll_back(self, what: str) -> None:
-        """Go back to the last good weights and on at half the rate; give up after some tries."""
-        self._rollbacks += 1
-        if self._rollbacks > MOST_ROLLBACKS:
-            raise UserError(
-                f"The training did not converge: {what} is not a finite number, even at a much "
-                "lower rate; check the labels and the images, or choose another preset."
-            )
-        restore(self.learner, self._good)
-        self.progress.rate_factor /= 2
-        self.log.write(
-            Note(
-                message=f"In step {self.progress.step + 1} {what} was not a finite number: went "
-                "back to earlier weights and on at half the rate."
-            )
-        )
 
     # -- validation, checkpoints, ends -------------------------------------------------------
 
@@ -274,7 +194,7 @@ class Training:
     def _validate(self) -> None:
         network = self.learner.validated
         if not self.learner.answers_numbers(self.dataset.probe()):
-            self._roll_back("the answer of the network")
+            self.stepper.roll_back("the answer of the network")
             return
         found = validate(network, self.card, self.pairs, self.split, str(self.learner.device))
         progress = self.progress
@@ -346,74 +266,3 @@ class Training:
             if tired
             else "Trained for its whole budget.",
         )
-
-
-def _usable_cores() -> int:
-    """Count the cores this process may use; a cluster or container may lend only some."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether memory ran out, in any of the ways torch says so."""
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        sign in text for sign in ("out of memory", "not enough memory", "can't allocate memory")
-    )
-
-
-def _stream(run: RunFile) -> StreamCrops | None:
-    """Return the crops simulated while the run trains, None where it asks for none."""
-    if run.settings.stream is None:
-        return None
-    return StreamCrops(
-        open_stream(run.settings.stream, run.settings.seed),
-        run.element_names,
-        [run.radius_px[name] for name in run.element_names],
-        run.preset.normalisation,
-        run.pixel_size_pm,
-        run.settings.seed,
-    )
-
-
-def _read_split(run_dir: Path, run: RunFile) -> tuple[list[Pair], Split]:
-    """Read the run's pairs and decide what is held out."""
-    # Where all is simulated while training, nothing but the validation's pairs lies there.
-    pairs = read_pairs(run_dir / PAIRS_FOLDER) if run.pairs else []
-    radius = max(run.radius_px.values())
-    if not (run_dir / VALIDATION_FOLDER).is_dir():
-        split = split_pairs(
-            pairs,
-            run.element_names,
-            fraction=run.settings.validation,
-            receptive_field_px=run.preset.network.receptive_field_px,
-            radius_px=radius,
-            seed=run.settings.seed,
-        )
-        return pairs, split
-    held = read_pairs(run_dir / VALIDATION_FOLDER)
-    return [*pairs, *held], split_folder(pairs, held, radius_px=radius)
-
-
-def _count(pairs: list[Pair], split: Split, *, held_out: bool) -> int:
-    masks = split.validation if held_out else split.train
-    total = 0
-    for pair, mask in zip(pairs, masks, strict=True):
-        total += int(atoms_in(pair.atoms[["x_px", "y_px"]].to_numpy(), mask).sum())
-    return total
-
-
-def _card(run: RunFile) -> ModelCard:
-    return ModelCard(
-        preset=run.preset.name,
-        network=run.preset.network,
-        elements=run.elements,
-        radius_px=run.radius_px,
-        pixel_size_pm=run.pixel_size_pm,
-        contrast=contrast_of(run.elements),
-        normalisation=run.preset.normalisation,
-        run_id=run.run_id,
-        dataset_hash=run.dataset_hash,
-        package_version=__version__,
-    )

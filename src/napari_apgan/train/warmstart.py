@@ -46,32 +46,26 @@ def copy_weights(
     names = [_name(e) for e in elements]
     origin = [_origin(e, before) for e in elements]
     painted = network.painted_elements is not None
-    if painted:
+    if painted and names != before:
         # Colours belong to places among the elements: another list means another picture.
-        origin = [k if names == before else None for k in range(len(names))]
+        origin = [None] * len(names)
     source = earlier.network.state_dict()
     outputs = tuple(f"{layer}." for layer in network.element_layers)
     for name, tensor in network.state_dict().items():
-        old = source.get(name)
-        if painted and name.startswith(outputs) and None in origin:
-            continue
-        if (
-            not painted
-            and name.startswith(outputs)
-            and old is not None
-            and old.shape[1:] == tensor.shape[1:]
-        ):
-            each = len(tensor) // len(elements)
-            for to, of in enumerate(origin):
-                if of is not None:
-                    tensor[to * each : (to + 1) * each] = old[of * each : (of + 1) * each]
-        elif old is not None and old.shape == tensor.shape:
-            tensor.copy_(old)
-        else:
+        old, by_element = source.get(name), name.startswith(outputs) and not painted
+        skipped = int(by_element)  # the number of elements may differ
+        if old is None or old.shape[skipped:] != tensor.shape[skipped:]:
             raise UserError(
                 "The model to continue from has another network than this preset: "
                 "start from scratch, or choose the preset it was trained with."
             )
+        if by_element:
+            each = len(tensor) // len(elements)
+            for to, of in enumerate(origin):
+                if of is not None:
+                    tensor[to * each : (to + 1) * each] = old[of * each : (of + 1) * each]
+        elif not (painted and None in origin and name.startswith(outputs)):
+            tensor.copy_(old)
     return [name for name, of in zip(names, origin, strict=True) if of is None]
 
 
