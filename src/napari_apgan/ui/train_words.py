@@ -13,7 +13,7 @@ from napari_apgan.train.events import Step
 from napari_apgan.train.runfolder import RunFolder
 
 #: Seconds a training step takes on two cores of a laptop, until a run here has told better.
-USUAL_STEP_S = {"fast": 0.12, "paper": 8.0, "fcn1": 0.8, "fcn2": 0.25}
+USUAL_STEP_S = {"fast": 0.04, "paper": 8.0, "fcn1": 0.8, "fcn2": 0.25}
 #: A graphics card is taken to be so many times faster than two cores, until it was measured.
 GPU_FACTOR = 25.0
 
