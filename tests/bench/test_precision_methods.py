@@ -11,31 +11,24 @@ from scipy.ndimage import gaussian_filter
 
 from napari_apgan.atoms import positions
 from napari_apgan.bench.counting import count
-from napari_apgan.bench.precision.answers import (
+from napari_apgan.bench.precision.bumps import Tuning, filled, log_peaks, refined_by_gaussians
+from napari_apgan.bench.precision.cases import CASES, CaseData, adapted, elements_of, load_case
+from napari_apgan.bench.precision.methods.atomai import AtomAIMethod, inputs, located, masks
+from napari_apgan.bench.precision.methods.atomap import AtomapMethod
+from napari_apgan.bench.precision.methods.by_name import ATOMAI, ATOMAP, make_method
+from napari_apgan.bench.precision.methods.lattice import LatticeMethod
+from napari_apgan.bench.precision.methods.log_gaussian import LogGaussianMethod
+from napari_apgan.bench.precision.methods.method import (
     MAP,
     OFFERED,
     ONLY,
     SECONDS,
-    Budget,
-    LatticeMethod,
+    Lesson,
     Method,
-    PresetMethod,
-    digest,
-    elements_of,
-    preset_methods,
 )
-from napari_apgan.bench.precision.bumps import Tuning, filled, log_peaks, refined_by_gaussians
-from napari_apgan.bench.precision.cases import CASES, CaseData, adapted, load_case
-from napari_apgan.bench.precision.classical import LogGaussianMethod
-from napari_apgan.bench.precision.peers import (
-    AtomAIMethod,
-    AtomapMethod,
-    inputs,
-    located,
-    masks,
-    peer_methods,
-    peer_versions,
-)
+from napari_apgan.bench.precision.methods.others import peer_versions
+from napari_apgan.bench.precision.methods.preset import PresetMethod
+from napari_apgan.bench.precision.tasks import Budget, Numbers, Task
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame, make_frame
 from napari_apgan.simulate.settings import changed
@@ -68,13 +61,17 @@ def bumps(xy: np.ndarray, width: float = 1.5, shape: tuple[int, int] = (48, 56))
     )
 
 
+def lesson(data: CaseData, folder: Path = Path(), seed: int = 0) -> Lesson:
+    return Lesson(data.train, data.validation, seed, folder)
+
+
 # What needs no training ---------------------------------------------------------------------------
 
 
 def test_the_lattice_answers_the_undisplaced_sites_of_the_truth(data: CaseData) -> None:
     made = data.test[0]
     method: Method = LatticeMethod()
-    assert method.fit(data.train, data.validation, 0, Path()) == 0.0
+    assert method.fit(lesson(data)) == 0.0
     ((label, table),) = method.predict(made.pair.frame, made)
     assert label == ONLY
     sites = {tuple(p) for p in positions(made.undisplaced).tolist()}
@@ -123,7 +120,7 @@ def test_tuned_peaks_tell_elements_apart_and_beat_their_untuned_start(layers: Ca
     method = LogGaussianMethod(MULTILAYER)
     with pytest.raises(UserError, match="fit it first"):
         method.predict(layers.test[0].pair.frame)
-    assert method.fit(layers.train, layers.validation, 0, Path()) > 0
+    assert method.fit(lesson(layers)) > 0
     assert method.tuning is not None
     made = layers.test[0]
     ((label, table),) = method.predict(made.pair.frame, made)
@@ -146,20 +143,23 @@ def test_elements_carry_the_polarity_and_the_radius_of_the_case() -> None:
     assert names == ["Pb", "Sr", "Ti"]
 
 
-def test_presets_are_chosen_by_name() -> None:
-    methods = preset_methods(CASE, Budget(steps=1), presets=["fast", "fcn1"], bundled=True)
-    assert [m.name for m in methods] == ["fast", "fcn1", "fast from the bundled start"]
-    with pytest.raises(UserError, match="fastest"):
-        preset_methods(CASE, Budget(), presets=["fastest"])
+def test_presets_are_named_by_where_they_start() -> None:
+    starts = [("fast", "scratch"), ("fcn1", "scratch"), ("fast", "bundled")]
+    tasks = [
+        Task(case=CASE.name, method=m, seed=0, numbers=Numbers(), budget=Budget(init=init))
+        for m, init in starts
+    ]
+    names = [make_method(task, CASE).name for task in tasks]
+    assert names == ["fast", "fcn1", "fast from the bundled start"]
 
 
 def test_a_run_is_taken_again_only_for_the_very_same_pairs(data: CaseData) -> None:
-    same = digest(data.train, data.validation, "seed 0")
-    assert same == digest(data.train, data.validation, "seed 0")
+    same = lesson(data).digest("seed 0")
+    assert same == lesson(data).digest("seed 0")
     others = [
-        digest(data.train, data.validation, "seed 1"),
-        digest(data.train[:1], data.validation, "seed 0"),
-        digest([*data.train, *data.validation], [], "seed 0"),
+        lesson(data).digest("seed 1"),
+        Lesson(data.train[:1], data.validation, 0, Path()).digest("seed 0"),
+        Lesson([*data.train, *data.validation], [], 0, Path()).digest("seed 0"),
     ]
     assert same not in others
     assert len(set(others)) == 3
@@ -171,11 +171,11 @@ def test_a_preset_is_trained_in_its_own_process_and_gives_both_positions(
     method = PresetMethod(CASE, "fast", Budget(steps=2, threads=1))
     with pytest.raises(UserError, match="fit it first"):
         method.predict(data.test[0].pair.frame)
-    seconds = method.fit(data.train, data.validation, 0, tmp_path)
+    seconds = method.fit(lesson(data, tmp_path))
     assert method.steps == 2
     again = PresetMethod(CASE, "fast", Budget(steps=2, threads=1))
     # The kept run has the very seconds of the first.
-    assert again.fit(data.train, data.validation, 0, tmp_path) == seconds
+    assert again.fit(lesson(data, tmp_path)) == seconds
     assert len(list(tmp_path.iterdir())) == 1
     answers = again.predict(data.test[0].pair.frame)
     assert [label for label, _ in answers] == [MAP, OFFERED]
@@ -231,29 +231,32 @@ def test_what_others_find_is_row_column_and_class(layers: CaseData) -> None:
 
 
 def test_only_installed_programs_of_others_are_asked() -> None:
-    installed = [name for name, version in peer_versions().items() if version is not None]
-    assert len(peer_methods(CASE)) == len(installed)
+    for name in (ATOMAI, ATOMAP):
+        task = Task(case=CASE.name, method=name, seed=0, numbers=Numbers())
+        if peer_versions()[name] is None:
+            with pytest.raises(UserError, match="not installed"):
+                make_method(task, CASE)
+        else:
+            assert make_method(task, CASE).name
 
 
 def test_a_program_that_is_not_installed_says_so(data: CaseData, tmp_path: Path) -> None:
     if importlib.util.find_spec("atomai") is not None:
         pytest.skip("AtomAI is installed")
     with pytest.raises(UserError, match="atomai is not installed"):
-        AtomAIMethod(CASE).fit(data.train, data.validation, 0, tmp_path)
+        AtomAIMethod(CASE).fit(lesson(data, tmp_path))
 
 
 def test_atomai_learns_from_our_pairs(data: CaseData, layers: CaseData, tmp_path: Path) -> None:
     pytest.importorskip("atomai", reason="AtomAI is not installed")
     for case, frames in ((CASE, data), (MULTILAYER, layers)):
         method = AtomAIMethod(case, cycles=2, batch=2, threads=1)
-        seconds = method.fit(frames.train, frames.validation, 0, tmp_path)
+        seconds = method.fit(lesson(frames, tmp_path))
         ((label, table),) = method.predict(frames.test[0].pair.frame)
         assert label == MAP
         assert set(table["element"]) <= set(case.elements)
         again = AtomAIMethod(case, cycles=2, batch=2, threads=1)
-        assert again.fit(frames.train, frames.validation, 0, tmp_path) == pytest.approx(
-            seconds, abs=1e-3
-        )
+        assert again.fit(lesson(frames, tmp_path)) == pytest.approx(seconds, abs=1e-3)
         kept = again.predict(frames.test[0].pair.frame)[0][1]
         np.testing.assert_array_equal(positions(kept), positions(table))
 
@@ -265,7 +268,7 @@ def test_atomap_refines_the_peaks_of_the_tuned_finder(cache: Path) -> None:
     case = type(case)(**{f: getattr(case, f) for f in case.__slots__} | {"settings": clear})
     data = load_case(case, cache=cache, n_train=1, n_validation=0, n_test=1, n_probes=0)
     method = AtomapMethod(case)
-    method.fit(data.train, data.validation, 0, Path())
+    method.fit(lesson(data))
     made = data.test[0]
     ((label, table),) = method.predict(made.pair.frame)
     assert label == ONLY

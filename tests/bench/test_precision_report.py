@@ -8,7 +8,7 @@ import pytest
 
 from napari_apgan.bench.precision.gains import Gain
 from napari_apgan.bench.precision.interfaces import RowBias
-from napari_apgan.bench.precision.methods import recipe_of
+from napari_apgan.bench.precision.methods.by_name import recipe_of
 from napari_apgan.bench.precision.order import Done, make_order
 from napari_apgan.bench.precision.report import (
     BEGIN,

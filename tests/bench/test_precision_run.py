@@ -10,15 +10,16 @@ import pandas as pd
 import pytest
 
 from napari_apgan.atoms import make_atoms, positions
-from napari_apgan.bench.precision.answers import MAP, Answers, LatticeMethod, Method, timed
 from napari_apgan.bench.precision.cases import Case, CaseData, load_case
-from napari_apgan.bench.precision.methods import (
+from napari_apgan.bench.precision.methods.by_name import (
     ATOMAI,
     LATTICE,
     list_tasks,
     make_method,
     parse_amounts,
 )
+from napari_apgan.bench.precision.methods.lattice import LatticeMethod
+from napari_apgan.bench.precision.methods.method import MAP, Answers, Lesson, Method, timed
 from napari_apgan.bench.precision.run import Missing, Outcome, case_of, prior_pm, run_tasks
 from napari_apgan.bench.precision.tasks import Budget, Numbers, Redo, Result, Task
 from napari_apgan.errors import UserError
@@ -38,15 +39,9 @@ class HalfWay:
     def __init__(self, log: list[str]) -> None:
         self.log = log
 
-    def fit(
-        self,
-        train: Sequence[SimulatedPair],
-        validation: Sequence[SimulatedPair],
-        seed: int,
-        workdir: Path,
-    ) -> float:
+    def fit(self, lesson: Lesson) -> float:
         """Note it."""
-        self.log.append(f"fit {seed}")
+        self.log.append(f"fit {lesson.seed}")
         return 7.0
 
     def predict(self, frame: Frame, truth: SimulatedPair | None = None) -> Answers:
@@ -241,7 +236,7 @@ def test_unknown_methods_and_empty_seeds_are_refused() -> None:
 
 def test_programs_of_others_that_are_not_installed_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "napari_apgan.bench.precision.methods.peer_versions",
+        "napari_apgan.bench.precision.methods.by_name.peer_versions",
         lambda: {"atomai": None, "atomap": None},
     )
     task = Task(case="graphene-2.35", method=ATOMAI, seed=0, numbers=NUMBERS)

@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict
 from napari_apgan.errors import UserError
 from napari_apgan.models.bundled import BUNDLED, WEIGHTS
 
-from .precision.answers import MAP, digest, elements_of
-from .precision.cases import CaseData, adapted, find_case, load_case
+from .precision.cases import CaseData, adapted, elements_of, find_case, load_case
 from .precision.columns import answer, pool
 from .precision.limits import Limits
 from .precision.marks import Marks, mark
+from .precision.methods.method import MAP, Lesson
 from .precision.report import mean_and_spread
 from .precision.rows import Columns
 from .training import Machine, Trained, say, table, this_machine, train
@@ -250,7 +250,7 @@ class _Bench:
         data = self.data
         settings = settings_of(twin, data.case, self.budget, seed)
         learned = settings.model_dump_json() + settings.chosen_preset().model_dump_json()
-        name = digest(data.train, data.validation, learned)
+        name = Lesson(data.train, data.validation, seed, self.runs).digest(learned)
         return train(
             [p.pair for p in data.train],
             self.runs / f"{data.case.name}-{twin.name}-{seed}-{name}",

@@ -22,8 +22,7 @@ from napari_apgan.maps import default_radius_px
 from napari_apgan.measure import FrameToScore, score_frames
 from napari_apgan.train import RunSettings
 
-from .precision.answers import elements_of
-from .precision.cases import CaseData, adapted, find_case, load_case
+from .precision.cases import CaseData, adapted, elements_of, find_case, load_case
 from .training import Machine, say, table, this_machine, train
 
 CASE = "graphene-2.35"

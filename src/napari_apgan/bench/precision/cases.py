@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from napari_apgan.elements import Element, make_elements
 from napari_apgan.errors import UserError
 from napari_apgan.simulate import EXAMPLES
 from napari_apgan.simulate.imaging import Engine
@@ -107,6 +108,21 @@ class CaseData:
     validation: list[SimulatedPair]
     test: list[SimulatedPair]
     probes: dict[str, list[ProbeFrame]]
+
+
+def elements_of(case: Case) -> list[Element]:
+    """Return the output channels of a case."""
+    radius = case.map_radius_px
+    size_pm = case.settings.pixel_size_pm
+    return [
+        e.model_copy(
+            update={
+                "polarity": case.polarity,
+                "radius_pm": None if radius is None else radius * size_pm,
+            }
+        )
+        for e in make_elements(case.elements)
+    ]
 
 
 def _graphene(**degradation: Any) -> SimulationSettings:

@@ -15,10 +15,10 @@ from napari_apgan.measure.matching import match
 from napari_apgan.measure.score import FrameToScore, match_atoms, region_mask_of
 from napari_apgan.measure.surroundings import NEIGHBOUR_REACH, in_border_band, near
 
-from .answers import MAP, OFFERED, ONLY
 from .gains import Gain
 from .interfaces import row_biases
 from .marks import BORDER_PX, DEFECT_REACH, Marks
+from .methods.method import MAP, OFFERED, ONLY
 from .rows import Columns, ElementColumns, Errors
 
 Floats = NDArray[np.float64]

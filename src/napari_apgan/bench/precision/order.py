@@ -13,7 +13,7 @@ from napari_apgan.errors import UserError
 
 from . import report, run
 from .cases import CASES, CaseData, find_case
-from .methods import METHODS, list_tasks, make_method, parse_amounts
+from .methods.by_name import METHODS, list_tasks, make_method, parse_amounts
 from .reach import reach_table
 from .run import Outcome, run_tasks
 from .target import target_report, to_target

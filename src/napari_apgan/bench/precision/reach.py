@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_apgan.bench.training import table
 
-from .answers import MAP, OFFERED
+from .methods.method import MAP, OFFERED
 from .report import NOTHING, mean_and_spread, title_of
 from .rows import Columns
 from .run import Outcome

@@ -13,7 +13,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.settings import write_atomically
 
 from .interfaces import ROWS
-from .methods import TITLES
+from .methods.by_name import TITLES
 from .rows import Columns, Errors
 from .run import Missing, Outcome
 from .tasks import Budget, Result

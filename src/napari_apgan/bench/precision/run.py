@@ -19,12 +19,12 @@ from napari_apgan.bench.training import Machine, say, this_machine
 from napari_apgan.errors import UserError
 from napari_apgan.simulate.pairs import SimulatedPair
 
-from .answers import SECONDS, Method
 from .cases import Case, CaseData, adapted, find_case, load_case
 from .columns import answer, pool
 from .gains import Gain, Shifts, gain_of, shifts_of
 from .limits import Limits, frame_limits, read_limits, write_limits
 from .marks import Marks, mark
+from .methods.method import SECONDS, Lesson, Method
 from .rows import Columns
 from .tasks import (
     REDO,
@@ -208,7 +208,7 @@ def _ask(
     """Let a method learn, then answer every frame."""
     data = frames.data
     say(f"{words}: training")
-    train_s = method.fit(data.train, data.validation, task.seed, folder / RUN)
+    train_s = method.fit(Lesson(data.train, data.validation, task.seed, folder / RUN))
     say(f"{words}: trained in {train_s:.0f} s; predicting")
     answers: dict[str, list[pd.DataFrame]] = {}
     for made in frames.every:

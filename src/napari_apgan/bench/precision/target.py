@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_apgan.bench.training import table
 
-from .answers import MAP
-from .methods import recipe_of
+from .methods.by_name import recipe_of
+from .methods.method import MAP
 from .report import NOTHING, mean_and_spread
 from .rows import Columns
 from .run import Loader, Maker, Missing, Outcome, run_tasks

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
+from napari_apgan.bench.precision.cases import Case
+from napari_apgan.bench.precision.tasks import Budget, Numbers, Task
 from napari_apgan.errors import UserError
 from napari_apgan.models.presets import PRESETS
 
-from . import answers
-from .answers import LatticeMethod, Method, PresetMethod
-from .cases import Case
-from .classical import LogGaussianMethod
-from .peers import CYCLES, AtomAIMethod, AtomapMethod, peer_versions
-from .tasks import Budget, Numbers, Task
+from .atomai import CYCLES, AtomAIMethod
+from .atomap import AtomapMethod
+from .lattice import LatticeMethod
+from .log_gaussian import LogGaussianMethod
+from .method import Method
+from .others import peer_versions
+from .preset import PresetMethod
 
 LATTICE, LOG, ATOMAI, ATOMAP = "lattice", "log", "atomai", "atomap"
 #: Every method, in the order of the tables.
@@ -48,8 +51,7 @@ def make_method(task: Task, case: Case) -> Method:
         if name == ATOMAP:
             return AtomapMethod(case)
         return AtomAIMethod(case, budget.steps or CYCLES, threads=budget.threads)
-    learning = answers.Budget(minutes=budget.minutes, steps=budget.steps, threads=budget.threads)
-    return PresetMethod(case, name, learning, init=budget.init)
+    return PresetMethod(case, name, budget)
 
 
 def list_tasks(

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,15 +13,15 @@ from numpy.typing import NDArray
 
 from napari_apgan.atoms import make_atoms, positions, with_calibration
 from napari_apgan.bench.counting import Counts, count
+from napari_apgan.bench.precision.bumps import Tuning, filled, log_peaks, refined_by_gaussians
+from napari_apgan.bench.precision.cases import Case
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 from napari_apgan.maps import default_radius_px
 from napari_apgan.measure import match
 from napari_apgan.simulate.pairs import SimulatedPair
 
-from .answers import ONLY, Answers, timed
-from .bumps import Tuning, filled, log_peaks, refined_by_gaussians
-from .cases import Case
+from .method import ONLY, Answers, Lesson, timed
 
 Floats = NDArray[np.float64]
 
@@ -49,16 +48,10 @@ class LogGaussianMethod:
     tuning: Tuning | None = None
     _heights: dict[str, float] = field(default_factory=dict)
 
-    def fit(
-        self,
-        train: Sequence[SimulatedPair],
-        validation: Sequence[SimulatedPair],
-        seed: int,
-        workdir: Path,
-    ) -> float:
+    def fit(self, lesson: Lesson) -> float:
         """Search the settings of finder and fit on the first training pairs."""
         begun = time.perf_counter()
-        shown = [_Searched.of(made, self.case.polarity) for made in train[:SEARCHED]]
+        shown = [_Searched.of(made, self.case.polarity) for made in lesson.train[:SEARCHED]]
         found = _search_peaks(shown, self.case.tolerance_px)
         self.tuning = _search_fit(shown, found, self.case.tolerance_px)
         self._heights = _learn_heights(shown, self.tuning, self.case)

@@ -1,0 +1,1 @@
+"""What is measured: each way of finding atoms, in a module of its own."""
