@@ -1,0 +1,266 @@
+"""Suspects among the labels one by one: doubled, beside the peak, on nothing, alone, misnamed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from napari_apgan.frames import Frame
+
+from .doctor_evidence import Evidence, robust_spread
+from .doctor_lattice import Mates
+from .doctor_radii import close_pairs, limits_px
+from .doctor_types import IGNORE, Fix, Point, Suspect
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+#: Peaks farther from their label than this many standard deviations of one axis (1 in 3000 of a
+#: Rayleigh distribution) and than this part of the spacing are suspect.
+OFF_SIGMAS, OFF_SPACING = 4.0, 0.14
+#: An atom whose nearest neighbour is this many spacings away stands alone.
+ALONE = 1.9
+#: Of a height: labels below have no peak worth the name.
+LOW = 0.4
+#: Odds (natural logarithm) from which another element is taken as more likely.
+LOG_ODDS = 7.0
+#: What intensity alone may say at most: thickness and background deceive it.
+MOST_ODDS = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """One frame with its labels, as the checks see it.
+
+    Parameters
+    ----------
+    frame : Frame
+    ids : (N,) array
+    evidence : Evidence
+    mates : Mates
+    strictness : float
+        1 over the sensitivity: thresholds are multiplied by it.
+    flat : (Y, X) array
+        The image less its slow background.
+    """
+
+    frame: Frame
+    ids: Ints
+    evidence: Evidence
+    mates: Mates
+    strictness: float
+    flat: Floats
+
+    @property
+    def inner(self) -> Bools:
+        """Labels whose peak lies on the frame whole enough to be judged."""
+        margin = 0.35 * self.evidence.spacing_px
+        limit = np.array(self.frame.shape[::-1]) - 1 - margin
+        xy = self.evidence.xy
+        inside: Bools = ((xy >= margin) & (xy <= limit)).all(axis=1)
+        return inside
+
+    def length(self, px: float) -> str:
+        """Say a length in px, and in pm where the pixel size is known."""
+        size = self.frame.calibration.mean_pm
+        return f"{px:.1f} px" if size is None else f"{px:.1f} px ({px * size:.0f} pm)"
+
+    def delete(self, *rows: int) -> Fix:
+        """Return the fix that deletes the labels of these rows."""
+        names = " and ".join(str(self.evidence.kinds[r]) for r in rows)
+        return Fix("delete", f"Delete {names}", tuple(int(self.ids[r]) for r in rows))
+
+
+def too_close(patient: Patient) -> tuple[list[Suspect], Bools]:
+    """Find pairs of labels closer than two atoms stand; second, the labels in such a pair."""
+    e = patient.evidence
+    names = list(e.populations)
+    limits = limits_px(e.xy, e.kinds, names, e.spacing_px, patient.frame.calibration.mean_pm)
+    scaled = {k: v * min(1 / patient.strictness, 1.3) for k, v in limits.items()}
+    involved = np.zeros(len(e.xy), dtype=bool)
+    out = []
+    for a, b in close_pairs(e.xy, e.kinds, scaled).tolist():
+        involved[[a, b]] = True
+        worse, better = (a, b) if _beside(e, a) > _beside(e, b) else (b, a)
+        apart = float(np.hypot(*(e.xy[a] - e.xy[b])))
+        first, second = sorted((str(e.kinds[a]), str(e.kinds[b])))
+        out.append(
+            Suspect(
+                "too close",
+                0.95 if apart < 0.35 * e.spacing_px else 0.8,
+                f"{first} and {second} stand {patient.length(apart)} apart; less than "
+                f"{patient.length(scaled[first, second])} is one atom labelled twice.",
+                *e.xy[[a, b]].mean(axis=0).tolist(),
+                patient.delete(worse),
+                (int(patient.ids[worse]), int(patient.ids[better])),
+                (patient.delete(better), IGNORE),
+            )
+        )
+    return out, involved
+
+
+def _beside(e: Evidence, row: int) -> float:
+    """How badly a label sits: distance to its peak in spacings, less its height."""
+    off = float(np.hypot(*(e.peak[row] - e.xy[row])))
+    return (off if np.isfinite(off) else e.spacing_px) / e.spacing_px - 0.1 * float(e.height[row])
+
+
+def off_peak(patient: Patient, spared: Bools) -> list[Suspect]:
+    """Find labels beside their peak, and labels on nothing."""
+    e, z = patient.evidence, patient.strictness
+    out = []
+    off = np.hypot(*(e.peak - e.xy).T)
+    whose = _whose_peak(e)
+    free = cKDTree(e.unlabelled) if len(e.unlabelled) else None
+    for k in np.flatnonzero(patient.inner & ~spared).tolist():
+        name = str(e.kinds[k])
+        p = e.populations[name]
+        limit = z * max(OFF_SIGMAS * p.offset_px, OFF_SPACING * e.spacing_px, 0.6)
+        moved = np.isfinite(off[k]) and off[k] > limit and whose[k] == k
+        gain = float(e.peak_height[k] - e.height[k]) if np.isfinite(off[k]) else 0.0
+        if moved and gain > 1.0 * z * p.spread and e.peak_height[k] > LOW:
+            x, y = e.peak[k].tolist()
+            out.append(_beside_peak(patient, k, x, y, off[k], gain / max(p.spread, 0.05)))
+            continue
+        low = e.height[k] < LOW and e.height[k] < 1 - 4.0 * z * p.spread
+        if not low:
+            continue
+        near = free.query(e.xy[k], distance_upper_bound=0.9 * e.spacing_px) if free else (np.inf, 0)
+        if np.isfinite(near[0]) and e.unlabelled_height[int(near[1])] > 0.6:
+            x, y = e.unlabelled[int(near[1])].tolist()
+            out.append(_beside_peak(patient, k, x, y, float(near[0]), 6.0))
+            continue
+        out.append(
+            Suspect(
+                "nothing there",
+                0.8 if e.height[k] < 0.2 else 0.6,
+                f"The image shows {max(e.height[k], 0):.0%} of the usual peak of {name} under this "
+                "label: an empty site, or a slip.",
+                *e.xy[k].tolist(),
+                patient.delete(k),
+                (int(patient.ids[k]),),
+            )
+        )
+    return out
+
+
+def _whose_peak(e: Evidence) -> Ints:
+    """Return for each label's peak the label nearest to it."""
+    whose = np.arange(len(e.xy))
+    known = np.isfinite(e.peak[:, 0])
+    if known.any():
+        whose[known] = np.asarray(cKDTree(e.xy).query(e.peak[known])[1])
+    return whose
+
+
+def _beside_peak(
+    patient: Patient, row: int, x: float, y: float, off: float, sigmas: float
+) -> Suspect:
+    e = patient.evidence
+    name, number = str(e.kinds[row]), int(patient.ids[row])
+    return Suspect(
+        "off peak",
+        float(np.clip(0.4 + 0.05 * sigmas + 0.5 * off / e.spacing_px, 0.4, 0.9)),
+        f"The peak lies {patient.length(off)} beside this label of {name}.",
+        *e.xy[row].tolist(),
+        Fix("move", "Move to the peak", (number,), (Point(x, y, name),)),
+        (number,),
+        (patient.delete(row), IGNORE),
+    )
+
+
+def no_neighbour(patient: Patient) -> list[Suspect]:
+    """Find labels far from all others, where nearly all others have neighbours."""
+    e = patient.evidence
+    if len(e.xy) < 20:
+        return []
+    nearest = np.asarray(cKDTree(e.xy).query(e.xy, k=2)[0])[:, 1]
+    if (nearest < 1.4 * e.spacing_px).mean() < 0.85:  # single atoms, which stand as they like
+        return []
+    return [
+        Suspect(
+            "no neighbour",
+            0.7 if e.height[k] < 0.6 else 0.5,
+            f"The nearest label is {patient.length(nearest[k])} away, where "
+            f"{patient.length(e.spacing_px)} is usual.",
+            *e.xy[k].tolist(),
+            patient.delete(k),
+            (int(patient.ids[k]),),
+        )
+        for k in np.flatnonzero(
+            nearest > max(ALONE * e.spacing_px * min(1.0, patient.strictness + 0.2), 0)
+        )
+    ]
+
+
+def wrong_element(patient: Patient, spared: Bools) -> list[Suspect]:
+    """Find labels whose height and place in the lattice both fit another element better."""
+    e = patient.evidence
+    names = [n for n in e.populations if (e.kinds == n).sum() >= 5]
+    if len(names) < 2:
+        return []
+    chance = np.stack([_log_chance(e.common, e.common[e.kinds == n]) for n in names])
+    place = _log_place(e, patient.mates, names)
+    out = []
+    for k in np.flatnonzero(patient.inner & ~spared).tolist():
+        if str(e.kinds[k]) not in names:
+            continue
+        own = names.index(str(e.kinds[k]))
+        bright = np.clip(chance[:, k] - chance[own, k], -MOST_ODDS, MOST_ODDS)
+        both = bright + place[:, k] - place[own, k]
+        best = int(both.argmax())
+        if best == own or both[best] < LOG_ODDS * patient.strictness or bright[best] < 1.5:
+            continue
+        other = names[best]
+        usual = float(np.median(e.common[e.kinds == names[own]]))
+        theirs = float(np.median(e.common[e.kinds == other]))
+        lattice = place[best, k] > place[own, k] + 1
+        out.append(
+            Suspect(
+                "wrong element",
+                float(np.clip(0.5 + 0.025 * both[best], 0.5, 0.95)),
+                f"Labelled {names[own]}, but its peak is {e.common[k] / _nonzero(usual):.2f} times "
+                f"the usual one ({other}: {theirs / _nonzero(usual):.2f})"
+                + (f", and {other} stands on this sublattice here." if lattice else "."),
+                *e.xy[k].tolist(),
+                Fix(
+                    "change element",
+                    f"Make it {other}",
+                    (int(patient.ids[k]),),
+                    (Point(*e.xy[k].tolist(), other),),
+                ),
+                (int(patient.ids[k]),),
+            )
+        )
+    return out
+
+
+def _nonzero(value: float) -> float:
+    return value if abs(value) > 1e-6 else 1e-6
+
+
+def _log_chance(values: Floats, known: Floats) -> Floats:
+    """Log density of a Student t of 4 degrees around the known ones: outliers are no surprise."""
+    spread = max(robust_spread(known), 0.03)
+    z = (values - float(np.median(known))) / spread
+    return -2.5 * np.log1p(z**2 / 4) - np.log(spread)
+
+
+def _log_place(e: Evidence, mates: Mates, names: list[str]) -> Floats:
+    """Log of the share of each element among an atom's mates, (E, N); 0 without a lattice."""
+    out = np.zeros((len(names), len(e.xy)))
+    if mates.index.shape[1] < 4:
+        return out
+    there = mates.index >= 0
+    who = np.where(there, mates.index, 0)
+    for row, name in enumerate(names):
+        out[row] = ((e.kinds[who] == name) & there).sum(axis=1)
+    enough = there.sum(axis=1) >= 3
+    # Mates are sure of themselves only in numbers: half a vote for what nobody saw.
+    logs = np.log((out + 0.25) / (there.sum(axis=1) + 0.25 * len(names)))
+    placed: Floats = np.where(enough, 1.5 * logs, 0.0)
+    return placed
