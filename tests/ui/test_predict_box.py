@@ -92,6 +92,29 @@ def test_before_any_training_the_network_of_the_package_is_the_overlay(
     torch_free()
 
 
+def test_maps_lie_on_the_image_in_the_order_of_the_elements_and_uncertainty_on_them(workbench):
+    workbench.desk.add_element(Element(name="Sr", color="#00FFFF"))
+    workbench.desk.toggle_output_map()
+    layers, maps = workbench.predictions.layers, np.zeros((3, 96, 128), np.float32)
+    elements = workbench.session.project.elements
+    layers.show(maps[:1], ["Ti"], elements)
+    layers.show_deviation(maps[:1])
+    for _ in range(2):
+        layers.show(maps, ["Ti", "Sr", "Pb"], elements)
+        layers.show_deviation(maps)
+        order = names(workbench)
+        at = order.index("Ti probability")
+        assert at == workbench.viewer.layers.index(workbench.image_layer) + 1
+        assert order[at:][:4] == [
+            "Ti probability",
+            "Sr probability",
+            "Pb probability",
+            DEVIATION_NAME,
+        ]
+    layers.clear()
+    assert not {"Ti probability", DEVIATION_NAME} & set(names(workbench))
+
+
 def test_without_any_network_there_is_nothing_to_predict_with(workbench):
     workbench.show_tab("review")
     box = workbench.review_tab.predict

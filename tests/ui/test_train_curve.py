@@ -54,6 +54,7 @@ def test_the_held_out_loss_has_a_scale_and_a_color_of_its_own(qtbot):
     low, high = panel.losses.range_of("right")
     assert high - low < 0.001, "a held-out loss of thousandths is no flat line at zero"
     assert panel.quality.range_of("right")[0] == 0.0, "an error is seen from zero"
+    assert panel.losses._span == panel.quality._span == (0.0, 100.0), "steps stand below steps"
     colors = {s.name: s.color for s in (*panel.losses.series, *panel.quality.series)}
     assert len(set(colors.values())) == 4
     assert panel.quality.series[0].caption == "agreement 0.999"

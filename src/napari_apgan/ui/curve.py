@@ -107,6 +107,8 @@ class Chart(QWidget):
         self.series: list[Series] = []
         self.x_name = ""
         self.whole_x = False
+        #: Where the horizontal axis begins at the latest.
+        self.x_from: float | None = None
         #: What the left axis never goes beyond, as a share never exceeds 1.
         self.left_most: float | None = None
         #: Whether the right axis begins at 0, as that of an error should.
@@ -180,6 +182,8 @@ class Chart(QWidget):
     def _x_range(self) -> tuple[float, float]:
         xs = [x for s in self.series for x, _ in s.points]
         low, high = min(xs), max(xs)
+        if self.x_from is not None:
+            low = min(low, self.x_from)
         if high == low:  # one point: in the middle of its round, or at the end of its steps
             return (low - 0.5, high + 0.5) if self.whole_x or high <= 0 else (0.0, high)
         return low, high

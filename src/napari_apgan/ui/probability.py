@@ -189,9 +189,9 @@ class ProbabilityLayers:
         image = self._workbench.image_layer
         if image is None or image not in stack:
             return
-        base = stack.index(image)
-        for place, layer in enumerate(self._all, start=base + 1):
-            if layer in stack and stack.index(layer) > base + len(self._all):
+        there = [layer for layer in self._all if layer in stack]
+        for place, layer in enumerate(there, start=stack.index(image) + 1):
+            if stack.index(layer) != place:
                 stack.move(stack.index(layer), place)
 
     def _drop(self, name: str) -> None:

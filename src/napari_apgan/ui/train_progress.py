@@ -42,6 +42,7 @@ class ProgressPanel(QWidget):
         self.losses.right_from_zero = False
         self.quality = Chart("Agreement with held-out labels, and the error.", height=92)
         self.quality.left_most = 1.0
+        self.losses.x_from = self.quality.x_from = 0.0
         self.picture = QLabel()
         self.picture.setFixedSize(QSize(THUMBNAIL_PX, THUMBNAIL_PX))
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
