@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +76,19 @@ def log() -> list[str]:
     return []
 
 
+@pytest.fixture(scope="module")
+def kept_limits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep the bounds that the first run of these frames computes, for the runs of other tests."""
+    return tmp_path_factory.mktemp("limits") / "limits.npz"
+
+
 @pytest.fixture
-def run(frames: CaseData, tmp_path: Path, log: list[str]) -> Run:
+def run(frames: CaseData, tmp_path: Path, log: list[str], kept_limits: Path) -> Iterator[Run]:
     """Run tasks in a work folder of this test, noting what is done."""
+    made = tmp_path / "graphene-2.35" / NUMBERS.folder / "limits.npz"
+    if kept_limits.is_file():
+        made.parent.mkdir(parents=True)
+        shutil.copy(kept_limits, made)
 
     def load(task: Task) -> CaseData:
         log.append("load")
@@ -92,7 +103,9 @@ def run(frames: CaseData, tmp_path: Path, log: list[str]) -> Run:
         tasks = list_tasks(["graphene-2.35"], [LATTICE, HALF], seeds, NUMBERS)
         return run_tasks(tasks, tmp_path, make=make, load=load, redo=redo)  # type: ignore[arg-type]
 
-    return run
+    yield run
+    if made.is_file():
+        shutil.copy(made, kept_limits)
 
 
 def rows(outcomes: list[Outcome]) -> list[Result]:

@@ -33,6 +33,16 @@ class Counts:
         )
 
     @property
+    def there(self) -> int:
+        """How many atoms there are."""
+        return self.matched + self.missed
+
+    @property
+    def found(self) -> int:
+        """How many atoms were found, rightly or not."""
+        return self.matched + self.false
+
+    @property
     def f1(self) -> float:
         """Harmonic mean of precision and recall; 0 where nothing was found or there."""
         return 2 * self.matched / max(2 * self.matched + self.false + self.missed, 1)
@@ -40,12 +50,12 @@ class Counts:
     @property
     def precision(self) -> float:
         """Fraction of the found atoms that are there."""
-        return self.matched / max(self.matched + self.false, 1)
+        return self.matched / max(self.found, 1)
 
     @property
     def recall(self) -> float:
         """Fraction of the atoms there that were found."""
-        return self.matched / max(self.matched + self.missed, 1)
+        return self.matched / max(self.there, 1)
 
 
 @dataclass(frozen=True, slots=True)

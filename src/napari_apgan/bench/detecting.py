@@ -16,7 +16,6 @@ from napari_apgan.atoms import positions
 from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
-from napari_apgan.io import open_source, read_atoms
 from napari_apgan.simulate.zoo import held_out_frames
 from napari_apgan.simulate.zoo_settings import (
     CHANNELS,
@@ -29,6 +28,7 @@ from napari_apgan.simulate.zoo_settings import (
 from .counting import Counts, count, inside
 from .graphene import LABELLED
 from .ptnc import FIELDS
+from .real_images import GRAPHENE, PTO_SRO, read_image, read_ptnc
 from .training import Machine, table, this_machine
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ def _look(model: Model, frame: Frame, polarity: Polarity) -> tuple[Floats, str, 
 
 def _perovskite(model: Model, data: Path) -> Line:
     """Score `pto_sro`: only its A-sites are labelled, so atoms in a cage are not false."""
-    frame = open_source(data / "pto_sro" / "pto_sro_left.hspy").frame(0)
-    truth = positions(read_atoms(data / "pto_sro" / "pto_sro_left.csv"))
+    frame, labels = read_image(data, PTO_SRO)
+    truth = positions(labels)
     found, sentence, seconds = _look(model, frame, "bright")
     recall = count(found, truth, TOLERANCE_PX).recall
     # Labels end 10 px before the border; the lattice does not.
@@ -181,14 +181,19 @@ def continued(sites: Floats) -> Floats:
     sites : (N, 2) array
         x, y in px.
     """
-    tree = cKDTree(sites)
-    side = float(np.median(np.asarray(tree.query(sites, k=2)[0])[:, 1]))
-    pairs = tree.query_pairs(DIAGONAL[0] * side, output_type="ndarray")
-    first, second = sites[pairs[:, 0]], sites[pairs[:, 1]]
+    tree, side, first, second = _neighbours(sites, DIAGONAL[0])
     beyond: Floats = np.concatenate([2 * first - second, 2 * second - first])
     far = np.asarray(tree.query(beyond)[0]) > 0.5 * side
     outside: Floats = beyond[far]
     return outside
+
+
+def _neighbours(sites: Floats, reach: float) -> tuple[cKDTree, float, Floats, Floats]:
+    """Return a tree of the sites, the side of a cell, and all pairs within `reach` sides."""
+    tree = cKDTree(sites)
+    side = float(np.median(np.asarray(tree.query(sites, k=2)[0])[:, 1]))
+    pairs = tree.query_pairs(reach * side, output_type="ndarray")
+    return tree, side, sites[pairs[:, 0]], sites[pairs[:, 1]]
 
 
 def cage_centres(sites: Floats) -> Floats:
@@ -199,10 +204,7 @@ def cage_centres(sites: Floats) -> Floats:
     sites : (N, 2) array
         x, y in px.
     """
-    tree = cKDTree(sites)
-    side = float(np.median(np.asarray(tree.query(sites, k=2)[0])[:, 1]))
-    pairs = tree.query_pairs(DIAGONAL[1] * side, output_type="ndarray")
-    first, second = sites[pairs[:, 0]], sites[pairs[:, 1]]
+    tree, side, first, second = _neighbours(sites, DIAGONAL[1])
     middle = (first + second) / 2
     long = np.hypot(*(first - second).T) > DIAGONAL[0] * side
     # The middle of a diagonal is empty; that of two sites beyond a third is not.
@@ -212,8 +214,8 @@ def cage_centres(sites: Floats) -> Floats:
 
 
 def _graphene(model: Model, data: Path) -> Line:
-    frame = open_source(data / "graphene_flower" / "graphene_flower.tif").frame(0)
-    truth = positions(read_atoms(data / "graphene_flower" / "graphene_flower.csv"))
+    frame, labels = read_image(data, GRAPHENE)
+    truth = positions(labels)
     found, sentence, seconds = _look(model, frame, "dark")
     return _line(
         "graphene_flower: dark atoms, labelled area",
@@ -225,14 +227,10 @@ def _graphene(model: Model, data: Path) -> Line:
 
 
 def _lone(model: Model, data: Path) -> Line:
-    folder = data / "ptnc_haadf"
     total, seconds, sentence = Counts(), 0.0, ""
     for name in (name for names in FIELDS for name in names):
-        files = sorted(folder.glob(f"{name}_*.tif"))
-        if not files:
-            raise UserError(f"{folder} holds no image {name}_*.tif.")
-        frame = open_source(files[0], missing="none").frame(0)
-        truth = positions(read_atoms(files[0].with_suffix(".csv")))
+        frame, labels = read_ptnc(data, name)
+        truth = positions(labels)
         found, sentence, took = _look(model, frame, "bright")
         total += count(found, truth, LONE_TOLERANCE_PX)
         seconds += took
@@ -268,8 +266,8 @@ def _line(case: str, ask: str, counts: Counts, seconds: float, sentence: str) ->
     return Line(
         case=case,
         ask=ask,
-        atoms=counts.matched + counts.missed,
-        found=counts.matched + counts.false,
+        atoms=counts.there,
+        found=counts.found,
         recall=counts.recall,
         precision=counts.precision,
         f1=counts.f1,

@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_apgan.atoms import positions
 from napari_apgan.elements import Element
-from napari_apgan.io import open_source, read_atoms
 from napari_apgan.io.pairs import Pair
 from napari_apgan.regions import Region
 from napari_apgan.train import RunSettings
 
 from .baselines import tune_dual
 from .counting import Counts, count, inside
+from .real_images import GRAPHENE, read_image
 from .training import Result, find, say, table, this_machine, train
 
 Floats = NDArray[np.float64]
@@ -107,9 +107,8 @@ def bench_graphene(
         The seed is replaced by each of `seeds`.
     seeds : tuple of int
     """
-    source = open_source(data / "graphene_flower" / "graphene_flower.tif")
-    labels = read_atoms(data / "graphene_flower" / "graphene_flower.csv")
-    frame, truth = source.frame(0), positions(labels)
+    frame, labels = read_image(data, GRAPHENE)
+    truth = positions(labels)
     pair = Pair(
         name="graphene_flower",
         frame=frame,
@@ -118,7 +117,7 @@ def bench_graphene(
             Region.rectangle(LABELLED[0], LABELLED[1], HALF_PX - 0.5, LABELLED[3], id=0),
             Region(id=1, kind="ignore", polygon=CONTAMINATION),
         ),
-        source="graphene_flower.tif",
+        source=GRAPHENE.name,
     )
     counted = pair.regions[1]
     left = truth[(truth[:, 0] < HALF_PX) & ~counted.contains(truth)]

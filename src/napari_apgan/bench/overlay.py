@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_apgan.atoms import positions
 from napari_apgan.elements import Element
-from napari_apgan.io import open_source, read_atoms
 from napari_apgan.io.pairs import Pair
 from napari_apgan.regions import Region, learn_mask
 from napari_apgan.train import RunSettings
 
 from .counting import count
+from .real_images import PTO_SRO, read_image
 from .training import Machine, find, table, this_machine, train
 
 #: Corner x, y of the labelled region, and its side, in px: 8x8 cells of 25 px.
@@ -97,14 +97,13 @@ def bench_overlay(
         CPU threads; by default all.
     seed : int
     """
-    frame = open_source(data / "pto_sro" / "pto_sro_left.hspy").frame(0)
-    labels = read_atoms(data / "pto_sro" / "pto_sro_left.csv")
+    frame, labels = read_image(data, PTO_SRO)
     region = Region.rectangle(*REGION, id=0)
     inside = learn_mask([region], frame.shape)
     xy = positions(labels)
     within = inside[np.rint(xy[:, 1]).astype(int), np.rint(xy[:, 0]).astype(int)]
     labelled = labels.iloc[np.flatnonzero(within)].reset_index(drop=True)
-    pair = Pair("pto_sro", frame, labelled, (region,), source="pto_sro_left.hspy")
+    pair = Pair("pto_sro", frame, labelled, (region,), source=PTO_SRO.name)
     lines = []
     for init in inits:
         for budget in budgets_s:

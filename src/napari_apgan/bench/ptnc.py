@@ -14,15 +14,14 @@ from scipy.ndimage import gaussian_filter
 
 from napari_apgan.atoms import positions
 from napari_apgan.elements import Element
-from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
-from napari_apgan.io import open_source, read_atoms
 from napari_apgan.io.pairs import Pair
 from napari_apgan.regions import Region
 from napari_apgan.train import RunSettings
 
 from .baselines import DogSearch
 from .counting import Counts, Found, Interval, count, paired_gain, pooled_f1
+from .real_images import read_ptnc
 from .training import Result, find, say, table, this_machine, train
 
 Floats = NDArray[np.float64]
@@ -188,7 +187,7 @@ def bench_ptnc(
     tta : bool
         Average the network's answers to the eight mirror images and quarter turns.
     """
-    fields = [_read_field(data / "ptnc_haadf", names) for names in FIELDS]
+    fields = [_read_field(data, names) for names in FIELDS]
     ours: list[list[list[Counts]]] = [[] for _ in seeds]  # by seed, field, image
     theirs: tuple[list[list[Counts]], ...] = ([], [])  # by baseline, field, image
     levels: list[list[float]] = [[] for _ in seeds]
@@ -316,21 +315,18 @@ def choose_threshold(found: Sequence[Found], pairs: Sequence[Pair]) -> float:
     return float(LEVELS[int(smooth.argmax())])
 
 
-def _read_field(folder: Path, names: tuple[str, ...]) -> _Field:
+def _read_field(data: Path, names: tuple[str, ...]) -> _Field:
     """Read the images of one field; they share their `source`, so they are never split."""
     field = "/".join(names)
+    calibration = Calibration.from_pixel_size(PIXEL_PM, origin="file")
     pairs = []
     for name in names:
-        files = sorted(folder.glob(f"{name}_*.tif"))
-        if not files:
-            raise UserError(f"{folder} holds no image {name}_*.tif.")
-        calibration = Calibration.from_pixel_size(PIXEL_PM, origin="file")
-        frame = open_source(files[0], calibration=calibration, missing="none").frame(0)
+        frame, atoms = read_ptnc(data, name, calibration=calibration)
         pairs.append(
             Pair(
                 name=name,
                 frame=frame,
-                atoms=read_atoms(files[0].with_suffix(".csv")),
+                atoms=atoms,
                 regions=(Region.whole(frame.shape),),
                 source=f"field {field}",
             )

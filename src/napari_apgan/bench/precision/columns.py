@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_apgan.atoms import positions
+from napari_apgan.bench.counting import Counts
 from napari_apgan.measure.calibration import coverage, reliability
 from napari_apgan.measure.matching import match
 from napari_apgan.measure.score import FrameToScore, match_atoms, region_mask_of
@@ -38,30 +39,6 @@ FAILED = "fit"
 #: Atoms this near (px) to the frame's edge do not count: on which side of it their centres lie,
 #: and so whether they are atoms of the frame, is less than the errors of the best position.
 EDGE_PX = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    """Matched, missed and false atoms."""
-
-    hit: int = 0
-    missed: int = 0
-    false: int = 0
-
-    def __add__(self, other: _Counts) -> _Counts:
-        return _Counts(self.hit + other.hit, self.missed + other.missed, self.false + other.false)
-
-    def part(self, over: int) -> float | None:
-        return self.hit / over if over else None
-
-    @property
-    def n_true(self) -> int:
-        return self.hit + self.missed
-
-    @property
-    def f1(self) -> float | None:
-        total = 2 * self.hit + self.missed + self.false
-        return 2 * self.hit / total if total else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +108,9 @@ def _ratio(radial: Floats, bound: Floats) -> tuple[float | None, float | None]:
 class FrameAnswer:
     """What is counted on one test frame; made by :func:`answer`, pooled by :func:`pool`."""
 
-    counts: Mapping[str, _Counts]
-    elements: Mapping[str, _Counts]
-    vacancies: _Counts
+    counts: Mapping[str, Counts]
+    elements: Mapping[str, Counts]
+    vacancies: Counts
     n_vacancies: int
     vacuum_nm2: float
     in_vacuum: int
@@ -214,12 +191,16 @@ def _calibration(frames: Sequence[FrameAnswer]) -> float | None:
     return reliability(said[known], real[known]).ece if known.any() else None
 
 
-def _count(hit: Bools, wrong: Bools, ours: Bools, theirs: Bools) -> _Counts:
-    return _Counts(int((hit & ours).sum()), int((~hit & ours).sum()), int((wrong & theirs).sum()))
+def _count(hit: Bools, wrong: Bools, ours: Bools, theirs: Bools) -> Counts:
+    return Counts(
+        matched=int((hit & ours).sum()),
+        false=int((wrong & theirs).sum()),
+        missed=int((~hit & ours).sum()),
+    )
 
 
-def _vacancies(p: Floats, marks: Marks, tolerance_px: float) -> _Counts:
-    """Count filled empty sites (as `hit`), and empty ones beside a missed atom (as `missed`).
+def _vacancies(p: Floats, marks: Marks, tolerance_px: float) -> Counts:
+    """Count filled empty sites (as `matched`), and empty ones beside a missed atom (as `missed`).
 
     An atom that belongs to a true one, whatever it is called, fills nothing.
     """
@@ -229,7 +210,7 @@ def _vacancies(p: Floats, marks: Marks, tolerance_px: float) -> _Counts:
     filled = np.zeros(len(empty), dtype=np.bool_)
     filled[match(free, empty, tolerance_px)[1]] = True
     torn = near(empty, lost, NEIGHBOUR_REACH * marks.spacing_px) & ~filled
-    return _Counts(hit=int(filled.sum()), missed=int(torn.sum()))
+    return Counts(matched=int(filled.sum()), missed=int(torn.sum()))
 
 
 def _matches(
@@ -274,19 +255,19 @@ def pool(
     fitted = frames[0].fitted
     return Columns(
         n_frames=len(frames),
-        n_true=every.n_true,
-        n_predicted=every.hit + every.false,
-        f1=every.f1,
-        precision=every.part(every.hit + every.false),
-        recall=every.part(every.n_true),
-        f1_lacking=counts["lacking"].f1,
-        f1_near_defects=counts["near defects"].f1,
-        f1_border=counts["border"].f1,
-        n_lacking=counts["lacking"].n_true,
-        n_near_defects=counts["near defects"].n_true,
-        n_border=counts["border"].n_true,
+        n_true=every.there,
+        n_predicted=every.found,
+        f1=_f1(every),
+        precision=every.precision if every.found else None,
+        recall=every.recall if every.there else None,
+        f1_lacking=_f1(counts["lacking"]),
+        f1_near_defects=_f1(counts["near defects"]),
+        f1_border=_f1(counts["border"]),
+        n_lacking=counts["lacking"].there,
+        n_near_defects=counts["near defects"].there,
+        n_border=counts["border"].there,
         n_vacancies=empty,
-        filled=vacancies.hit / empty if empty else None,
+        filled=vacancies.matched / empty if empty else None,
         missed=vacancies.missed / empty if empty else None,
         vacuum_nm2=area,
         false_per_nm2=sum(f.in_vacuum for f in frames) / area if area > 0 else None,
@@ -304,11 +285,16 @@ def pool(
     )
 
 
-def _element(counts: _Counts, matches: _Matches, name: str) -> ElementColumns:
+def _element(counts: Counts, matches: _Matches, name: str) -> ElementColumns:
     return ElementColumns(
-        n_true=counts.n_true, f1=counts.f1, errors=matches.of(matches.element == name).errors()
+        n_true=counts.there, f1=_f1(counts), errors=matches.of(matches.element == name).errors()
     )
 
 
-def _total(parts: Sequence[_Counts]) -> _Counts:
-    return sum(parts, _Counts())
+def _total(parts: Sequence[Counts]) -> Counts:
+    return sum(parts, Counts())
+
+
+def _f1(counts: Counts) -> float | None:
+    """Return the F1; None where nothing was found or there."""
+    return counts.f1 if counts.found or counts.there else None
