@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_apgan.bench import speed
+from napari_apgan.bench.network_size import network_size, sizes_table
 from napari_apgan.bench.speed import Row, SpeedResult
 from napari_apgan.bench.speed_target import Target, judge
 from napari_apgan.bench.speed_worker import (
@@ -165,3 +166,12 @@ def test_a_failed_training_says_why(tmp_path: Path) -> None:
     log.close()
     with pytest.raises(UserError, match="fast did not end well: No memory"):
         judge(RunFolder(tmp_path), preset="fast", wanted_f1=0.9, budget_s=60)
+
+
+def test_sizes_of_networks_are_told_per_pixel() -> None:
+    fast, fcn2 = network_size("fast"), network_size("fcn2")
+    assert 17e3 < fast.multiply_adds < 20e3
+    assert fast.weights < fcn2.weights
+    told = sizes_table([fast, fcn2])
+    assert f"{fast.multiply_adds / 1e3:.1f} thousand" in told
+    assert sizes_table([]) == ""

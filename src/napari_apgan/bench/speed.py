@@ -23,6 +23,7 @@ from napari_apgan.models.presets import PRESETS, get_preset
 from napari_apgan.simulate import EXAMPLES, simulate_pairs
 from napari_apgan.simulate.settings import changed
 
+from .network_size import NetworkSize, network_size, sizes_table
 from .speed_target import Target, time_to_target
 from .speed_worker import WARM_UP_PX, Job, Measured, Work, atomai_installed
 from .training import Machine, say, table, this_machine
@@ -65,6 +66,7 @@ class SpeedResult(BaseModel):
     threads, repeats : int
     rows : tuple of Row
     targets : tuple of Target
+    sizes : tuple of NetworkSize
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,10 +76,11 @@ class SpeedResult(BaseModel):
     repeats: int
     rows: tuple[Row, ...]
     targets: tuple[Target, ...] = ()
+    sizes: tuple[NetworkSize, ...] = ()
 
     def report(self) -> str:
         """Return the tables with what they need to be read."""
-        parts = [self._predictions(), self._atoms(), self._trainings()]
+        parts = [sizes_table(self.sizes), self._predictions(), self._atoms(), self._trainings()]
         if self.targets:
             parts.append(self._targets())
         parts.append(
@@ -239,7 +242,12 @@ def measure(
             for name in (target_presets if minutes > 0 else ())
         )
     return SpeedResult(
-        machine=_machine(), threads=cores, repeats=repeats, rows=tuple(rows), targets=targets
+        machine=_machine(),
+        threads=cores,
+        repeats=repeats,
+        rows=tuple(rows),
+        targets=targets,
+        sizes=tuple(network_size(name) for name in names),
     )
 
 
