@@ -91,7 +91,7 @@ def test_several_seeds_are_a_mean_and_its_spread() -> None:
 
 
 def test_the_table_has_a_row_for_each_twin_and_runs_are_used_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trains_here: None
 ) -> None:
     monkeypatch.setattr(ablation, "WEIGHTS", tmp_path / "none.safetensors")
 

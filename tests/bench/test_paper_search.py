@@ -56,7 +56,9 @@ def test_values_of_all_axes_meet_in_the_settings_of_the_twin(small: None, tmp_pa
     assert element.radius_pm == pytest.approx(0.25 * 142, rel=0.1)
 
 
-def test_a_search_trains_scores_and_keeps_its_runs(small: None, tmp_path: Path) -> None:
+def test_a_search_trains_scores_and_keeps_its_runs(
+    small: None, trains_here: None, tmp_path: Path
+) -> None:
     axes = (
         ("rate", (Choice("0.001", {"rate": 1e-3, "batch": 2}),)),
         ("disc radius", (Choice("0.25", radius=0.25), Choice("0.3", radius=0.3))),
