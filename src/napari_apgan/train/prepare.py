@@ -17,6 +17,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.io.pairs import Pair, write_pairs
 from napari_apgan.maps import color_code, default_radius_px
 from napari_apgan.models.card import ModelCard, read_card, resolve_model
+from napari_apgan.models.recipe import Preset
 from napari_apgan.predict.resample import LARGEST_RATIO, SAME_SIZE, resample_frame
 from napari_apgan.regions import learn_mask
 from napari_apgan.settings import write_atomically
@@ -73,17 +74,7 @@ def prepare_run(
     if (run_dir / RUN_FILE).exists():
         raise UserError(f"{run_dir} holds a run already: choose another folder.")
     preset = settings.chosen_preset()
-    card = None if settings.init == "scratch" else read_card(settings.init)
-    if card is not None and card.network.kind != preset.network.kind:
-        raise UserError(
-            f"The model to continue from was trained with the preset {card.preset!r}, not "
-            f"{preset.name!r}: choose that preset, or start from scratch."
-        )
-    if card is not None and card.network.coding != preset.network.coding:
-        raise UserError(
-            "The model to continue from codes its elements in another way (one channel each, or "
-            f"colours): choose coding {card.network.coding!r}, or start from scratch."
-        )
+    card = _earlier_card(settings, preset)
     notes: list[str] = []
     settings, pairs, validation = _sources(settings, pairs, validation, notes)
     simulated = _simulated_elements(settings, elements)
@@ -133,6 +124,24 @@ def prepare_run(
             f"The run folder {run_dir} could not be written: {error.strerror or error}."
         ) from error
     return run
+
+
+def _earlier_card(settings: RunSettings, preset: Preset) -> ModelCard | None:
+    """Return the card of the model to continue from; refuse one of another kind."""
+    if settings.init == "scratch":
+        return None
+    card = read_card(settings.init)
+    if card.network.kind != preset.network.kind:
+        raise UserError(
+            f"The model to continue from was trained with the preset {card.preset!r}, not "
+            f"{preset.name!r}: choose that preset, or start from scratch."
+        )
+    if card.network.coding != preset.network.coding:
+        raise UserError(
+            "The model to continue from codes its elements in another way (one channel each, or "
+            f"colours): choose coding {card.network.coding!r}, or start from scratch."
+        )
+    return card
 
 
 def _sources(
