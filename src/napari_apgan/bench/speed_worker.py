@@ -91,11 +91,11 @@ def atomai_installed() -> bool:
 
 def run(job: Job) -> Measured:
     """Do what a job says, in this process."""
+    pairs = read_pairs(job.pairs)
     import torch
 
     torch.set_num_threads(job.threads)
     torch.manual_seed(0)
-    pairs = read_pairs(job.pairs)
     if job.work == "train":
         turn, count, share = _training(job, pairs)
     elif job.work in ("read", "refine"):
