@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
@@ -13,6 +15,7 @@ from napari_apgan.predict.prediction import Prediction
 from napari_apgan.project import Round
 from napari_apgan.regions import Region
 from napari_apgan.review.reference import make_reference
+from napari_apgan.ui.review_rows import row_of
 
 pytestmark = pytest.mark.gui
 
@@ -61,6 +64,12 @@ def test_the_worst_region_is_opened_and_its_suspects_are_walked(reviewed, canvas
     assert (("predicted", 20),) in seen
     assert reviewed.atoms.reason(("predicted", 20)) == "low probability"
     assert reviewed.desk.describe(("predicted", 20)).startswith("Pb, p 0.30, ±4 pm")
+
+
+def test_a_little_doubt_is_not_rounded_away(reviewed):
+    item, project = reviewed.review_tab.items[0], reviewed.session.project
+    said = [row_of(project, replace(item, score=s), done=False).tail for s in (0.0, 0.004, 0.126)]
+    assert said == [" · 0% doubtful", " · under 1% doubtful", " · 13% doubtful"]
 
 
 def test_accepted_atoms_are_labels_with_their_round_and_one_undo_takes_them_back(reviewed, canvas):

@@ -33,5 +33,6 @@ def row_of(project: Project, item: ReviewItem, done: bool) -> Row:
     where, reasons = where_words(project, item), "\n".join(item.reasons)
     if done:
         return Row(key_of(item), f"✓ {where}", ", complete", quiet=True, tip=reasons)
-    doubt = f" · {item.score:.0%} doubtful"
+    share = f"{item.score:.0%}" if item.score == 0 or item.score >= 0.01 else "under 1%"
+    doubt = f" · {share} doubtful"
     return Row(key_of(item), where, doubt, detail="; ".join(item.reasons), tip=reasons)
