@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from napari_apgan.train.loop import Training
 from napari_apgan.train.streaming import StreamCrops, open_stream
 from napari_apgan.train.warmstart import copy_weights
 
-from .conftest import TINY, lattice_pair
+from .conftest import ELEMENTS, TINY, lattice_pair
 
 SMALL = ZooSettings(shape=(72, 72), crystals=0.0)
 
@@ -144,3 +145,18 @@ def test_everything_takes_no_training_set(tmp_path: Path):
     assert stream == ZooSettings()
     with pytest.raises(UserError, match="contrast alone"):
         load_sources(tmp_path, "everything", pixel_size=None, missing="auto")
+
+
+def test_only_a_model_of_the_same_atoms_is_trained_on_at_a_lower_rate(tmp_path: Path):
+    def rate(name: str, init: str) -> float:
+        settings = RunSettings(init=init, steps=1, recipe=TINY)
+        prepare_run([lattice_pair()], tmp_path / name, settings, ELEMENTS)
+        with closing(EventLog(tmp_path / name / "events.jsonl")) as log:
+            training = Training(tmp_path / name, log, lambda: False)
+            assert isinstance(training.run(), Done)
+        return training.rate
+
+    assert rate("first", "scratch") == 1.0
+    lower = rate("second", str(tmp_path / "first" / "best.safetensors"))
+    assert lower == RunSettings().chosen_preset().recipe.warm_rate < 1.0
+    assert rate("bundled", "bundled") == 1.0

@@ -166,8 +166,8 @@ class Recipe(_Frozen):
         Learning rate of Muon, which then trains the inner convolutions of the generator; Adam
         keeps its biases and the layer that draws the maps. 0: Adam trains all.
     warm_rate : float
-        Part of the rates for a run that continues from an earlier model, which high ones would
-        make forget.
+        Part of the rates for a run that continues from a model of the same atoms, which high ones
+        would make forget.
     discriminator_rate : float
         The same for the discriminator.
     discriminator_loss : {"mse", "cross_entropy"}

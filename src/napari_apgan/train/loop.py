@@ -76,6 +76,7 @@ class Training:
         self.warm = run.settings.init != "scratch" and not resumed
         if self.warm:
             self._warm_start()
+        self.rate = 1.0 if self._learns_anew() else self.recipe.warm_rate
         if resumed:
             self.progress = load_checkpoint(run_dir / CHECKPOINT_FILE, self.learner, self.dataset)
             self.dataset.batch = self.progress.batch
@@ -129,6 +130,12 @@ class Training:
         if new:
             self.log.write(Note(message=f"New to the model it continues from: {', '.join(new)}."))
 
+    def _learns_anew(self) -> bool:
+        """Whether nothing is lost when it moves far: the bundled model has not seen these atoms."""
+        if self.run_file.settings.init == "scratch":
+            return True
+        return read_card(self.run_dir / INIT_FILE).by_contrast and not self.card.by_contrast
+
     def _recall_best(self) -> None:
         """Take score and threshold of the best model so far onto the card."""
         if self.progress.best is not None and (self.run_dir / BEST_FILE).is_file():
@@ -162,9 +169,7 @@ class Training:
 
     def _step(self) -> None:
         factor = self.budget.rate_factor(self.progress.step) * self.progress.rate_factor
-        if self.run_file.settings.init != "scratch":
-            factor *= self.recipe.warm_rate
-        self.learner.set_rates(factor)
+        self.learner.set_rates(factor * self.rate)
         losses = self.stepper.step(self.budget.fraction(self.progress.step))
         if losses is None:
             return
