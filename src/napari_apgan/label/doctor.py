@@ -150,11 +150,11 @@ def diagnose(
     settings = settings or DoctorSettings()
     patient = replace(patient, strictness=1 / settings.sensitivity)
     found, spared = too_close(patient)
-    found += off_peak(patient, spared)
-    bad = {i for s in found for i in s.ids}
-    spared = spared | np.isin(patient.ids, list(bad))
+    renamed = wrong_element(patient, spared)
+    bad = {i for s in renamed for i in s.ids}
+    found += renamed
+    found += off_peak(patient, spared | np.isin(patient.ids, list(bad)))
     found += no_neighbour(patient)
-    found += wrong_element(patient, spared)
     found += in_ignored_area(patient, regions)
     found += missed(patient, regions)
     found += incomplete(patient, regions, found)

@@ -19,6 +19,7 @@ from .doctor_types import IGNORE, Fix, Point, Suspect
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Names = NDArray[np.object_]
 
 #: A peak where the lattice expects an atom is one from this height on, and one elsewhere from this.
 ON_SITE, ELSEWHERE = 0.4, 0.55
@@ -37,24 +38,16 @@ TOGETHER = 9
 def missed(patient: Patient, regions: Sequence[Region]) -> list[Suspect]:
     """Find peaks without a label: on empty sites of the lattice, and in complete regions."""
     e = patient.evidence
-    if not len(e.unlabelled):
-        return []
     sites, site_kinds, _ = empty_sites(e.xy, e.kinds, patient.mates, e.spacing_px)
     complete = learn_mask(regions, patient.frame.shape)
-    ignored = _ignored(regions, patient.frame.shape)
-    margin = 0.35 * e.spacing_px
-    limit = np.array(patient.frame.shape[::-1]) - 1 - margin
-    nearest = np.asarray(cKDTree(e.xy).query(e.unlabelled)[0])
+    free = _free_places(patient, regions, e.unlabelled)
+    taken: set[int] = set()
     out = []
-    for k, (x, y) in enumerate(e.unlabelled.tolist()):
-        row, column = round(y), round(x)
-        if not (margin <= x <= limit[0] and margin <= y <= limit[1]) or ignored[row, column]:
-            continue
+    for k in np.flatnonzero(free).tolist():
+        x, y = e.unlabelled[k].tolist()
         kind = str(e.unlabelled_kind[k])
-        if nearest[k] < CLOSEST * e.spacing_px:
-            continue  # an atom there would be too close to a labelled one
         site = _nearest(sites, (x, y), 0.4 * e.spacing_px)
-        inside = bool(complete[row, column])
+        inside = bool(complete[round(y), round(x)])
         if site is not None and str(site_kinds[site]) in e.populations:
             kind = str(site_kinds[site])
         if site is None and not inside:
@@ -76,19 +69,72 @@ def missed(patient: Patient, regions: Sequence[Region]) -> list[Suspect]:
             least = min(least, 0.95)
         if height < least or least > HOPELESS:
             continue
-        where = "on an empty site of the lattice" if site is not None else "inside a complete region"
+        if site is not None:
+            taken.add(site)
+        out.append(_missed_at(regions, x, y, kind, height, on_site=site is not None))
+    return out + _unseen_sites(patient, regions, sites, site_kinds, taken)
+
+
+def _missed_at(
+    regions: Sequence[Region], x: float, y: float, kind: str, height: float, *, on_site: bool
+) -> Suspect:
+    where = "on an empty site of the lattice" if on_site else "inside a complete region"
+    return Suspect(
+        "missed",
+        float(np.clip(0.45 + 0.3 * height + 0.15 * on_site, 0.45, 0.9)),
+        f"A peak {where} has no label; it is {height:.0%} as high as the usual {kind}.",
+        x,
+        y,
+        Fix("add", f"Add {kind} here", points=(Point(x, y, kind),)),
+        region_id=_region_at(regions, x, y),
+    )
+
+
+def _unseen_sites(
+    patient: Patient, regions: Sequence[Region], sites: Floats, kinds: Names, taken: set[int]
+) -> list[Suspect]:
+    """Find empty sites that look like the labelled ones, although neither shows a peak of its own."""
+    e = patient.evidence
+    out = []
+    free = _free_places(patient, regions, sites)
+    for k in np.flatnonzero(free).tolist():
+        p = e.populations.get(str(kinds[k]))
+        if k in taken or p is None or p.resolved:
+            continue
+        height = float(heights(patient.flat, sites[k : k + 1], p.kernel)[0])
+        if height < max(ON_SITE, 1 - 2.0 * p.spread) * patient.strictness:
+            continue
         out.append(
             Suspect(
                 "missed",
-                float(np.clip(0.45 + 0.3 * height + 0.15 * (site is not None), 0.45, 0.9)),
-                f"A peak {where} has no label; it is {height:.0%} as high as the usual {kind}.",
-                x,
-                y,
-                Fix("add", f"Add {kind} here", points=(Point(x, y, kind),)),
-                region_id=_region_at(regions, x, y),
+                0.5,
+                f"This site of the lattice has no label, and looks like those of {kinds[k]} that "
+                "have one.",
+                *sites[k].tolist(),
+                Fix(
+                    "add",
+                    f"Add {kinds[k]} here",
+                    points=(Point(*sites[k].tolist(), str(kinds[k])),),
+                ),
+                region_id=_region_at(regions, *sites[k].tolist()),
             )
         )
     return out
+
+
+def _free_places(patient: Patient, regions: Sequence[Region], places: Floats) -> Bools:
+    """Tell where an atom could be added: on the frame, not ignored, not too close to a label."""
+    e = patient.evidence
+    if not len(places):
+        return np.zeros(0, dtype=bool)
+    margin = 0.35 * e.spacing_px
+    limit = np.array(patient.frame.shape[::-1]) - 1 - margin
+    free = ((places >= margin) & (places <= limit)).all(axis=1)
+    free &= np.asarray(cKDTree(e.xy).query(places)[0]) >= CLOSEST * e.spacing_px
+    ignored = _ignored(regions, patient.frame.shape)
+    column, row = np.rint(places[free]).astype(int).T
+    free[free] = ~ignored[row, column]
+    return free
 
 
 def _ignored(regions: Sequence[Region], shape: tuple[int, int]) -> Bools:

@@ -10,8 +10,8 @@ from scipy.spatial import cKDTree
 
 from napari_apgan.frames import Frame
 
-from .doctor_evidence import Evidence, robust_spread
-from .doctor_lattice import Mates
+from .doctor_evidence import Evidence, own_peak, robust_spread
+from .doctor_lattice import Mates, expected_places
 from .doctor_radii import close_pairs, limits_px
 from .doctor_types import IGNORE, Fix, Point, Suspect
 
@@ -22,6 +22,9 @@ Bools = NDArray[np.bool_]
 #: Peaks farther from their label than this many standard deviations of one axis (1 in 3000 of a
 #: Rayleigh distribution) and than this part of the spacing are suspect.
 OFF_SIGMAS, OFF_SPACING = 4.0, 0.14
+#: Where the image cannot tell, labels this many medians and this part of the spacing off the place
+#: that the lattice expects are suspect.
+STRAY_MEDIANS, STRAY_SPACING = 2.8, 0.16
 #: An atom whose nearest neighbour is this many spacings away stands alone.
 ALONE = 1.9
 #: Of a height: labels below have no peak worth the name.
@@ -114,17 +117,28 @@ def off_peak(patient: Patient, spared: Bools) -> list[Suspect]:
     e, z = patient.evidence, patient.strictness
     out = []
     off = np.hypot(*(e.peak - e.xy).T)
-    whose = _whose_peak(e)
+    own = own_peak(e.xy, e.peak)
+    places = expected_places(e.xy, patient.mates, e.spacing_px)
+    astray = np.nan_to_num(np.hypot(*(places - e.xy).T))
+    usual = astray[astray > 0]
+    stray_limit = max(
+        STRAY_SPACING * e.spacing_px, STRAY_MEDIANS * float(np.median(usual)) if len(usual) else 0.0
+    )
     free = cKDTree(e.unlabelled) if len(e.unlabelled) else None
     for k in np.flatnonzero(patient.inner & ~spared).tolist():
         name = str(e.kinds[k])
         p = e.populations[name]
         limit = z * max(OFF_SIGMAS * p.offset_px, OFF_SPACING * e.spacing_px, 0.6)
-        moved = np.isfinite(off[k]) and off[k] > limit and whose[k] == k
+        moved = np.isfinite(off[k]) and off[k] > limit and own[k]
         gain = float(e.peak_height[k] - e.height[k]) if np.isfinite(off[k]) else 0.0
         if moved and gain > 1.0 * z * p.spread and e.peak_height[k] > LOW:
             x, y = e.peak[k].tolist()
             out.append(_beside_peak(patient, k, x, y, off[k], gain / max(p.spread, 0.05)))
+            continue
+        decided = p.resolved and own[k] and off[k] <= limit
+        if not decided and astray[k] > z * stray_limit:
+            x, y = places[k].tolist()
+            out.append(_off_lattice(patient, k, x, y, float(astray[k])))
             continue
         low = e.height[k] < LOW and e.height[k] < 1 - 4.0 * z * p.spread
         if not low:
@@ -148,13 +162,19 @@ def off_peak(patient: Patient, spared: Bools) -> list[Suspect]:
     return out
 
 
-def _whose_peak(e: Evidence) -> Ints:
-    """Return for each label's peak the label nearest to it."""
-    whose = np.arange(len(e.xy))
-    known = np.isfinite(e.peak[:, 0])
-    if known.any():
-        whose[known] = np.asarray(cKDTree(e.xy).query(e.peak[known])[1])
-    return whose
+def _off_lattice(patient: Patient, row: int, x: float, y: float, off: float) -> Suspect:
+    e = patient.evidence
+    name, number = str(e.kinds[row]), int(patient.ids[row])
+    return Suspect(
+        "off peak",
+        float(np.clip(0.3 + off / e.spacing_px, 0.4, 0.7)),
+        f"Its neighbours in the lattice expect this {name} {patient.length(off)} beside the label, "
+        "and the image shows no peak of its own that would decide.",
+        *e.xy[row].tolist(),
+        Fix("move", "Move to the lattice site", (number,), (Point(x, y, name),)),
+        (number,),
+        (patient.delete(row), IGNORE),
+    )
 
 
 def _beside_peak(
@@ -203,8 +223,15 @@ def wrong_element(patient: Patient, spared: Bools) -> list[Suspect]:
     names = [n for n in e.populations if (e.kinds == n).sum() >= 5]
     if len(names) < 2:
         return []
-    chance = np.stack([_log_chance(e.common, e.common[e.kinds == n]) for n in names])
     place = _log_place(e, patient.mates, names)
+    usual_here = np.array(names, dtype=object)[place.argmax(axis=0)]
+    known = {}
+    for name in names:
+        mine = e.kinds == name
+        # Misnamed atoms would widen what is usual: those that the lattice contradicts stay out.
+        sure = mine & ((usual_here == name) | (place.max(axis=0) - place[names.index(name)] < 1))
+        known[name] = e.common[sure if sure.sum() >= 5 else mine]
+    chance = np.stack([_log_chance(e.common, known[n]) for n in names])
     out = []
     for k in np.flatnonzero(patient.inner & ~spared).tolist():
         if str(e.kinds[k]) not in names:
@@ -216,8 +243,7 @@ def wrong_element(patient: Patient, spared: Bools) -> list[Suspect]:
         if best == own or both[best] < LOG_ODDS * patient.strictness or bright[best] < 1.5:
             continue
         other = names[best]
-        usual = float(np.median(e.common[e.kinds == names[own]]))
-        theirs = float(np.median(e.common[e.kinds == other]))
+        usual, theirs = float(np.median(known[names[own]])), float(np.median(known[other]))
         lattice = place[best, k] > place[own, k] + 1
         out.append(
             Suspect(

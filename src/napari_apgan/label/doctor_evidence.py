@@ -34,7 +34,9 @@ KERNEL_REACH = 0.5
 #: Bounds of a kernel's radius in px.
 KERNEL_BOUNDS = (2.0, 9.0)
 #: A peak within this part of the spacing is still the labelled atom's.
-PEAK_REACH = 0.45
+PEAK_REACH = 0.55
+#: Peaks alike within this spread, and labels within this part of the spacing of them, are resolved.
+RESOLVED_SPREAD, RESOLVED_OFFSET = 0.33, 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Population:
         Standard deviation per axis of the distance from label to peak.
     noise : float
         Standard deviation that the pixels' noise alone gives a height.
+    resolved : bool
+        Whether the labels stand on peaks of their own, alike enough to judge one by the rest.
     """
 
     kernel: Floats
@@ -61,11 +65,7 @@ class Population:
     blank_spread: float
     offset_px: float
     noise: float
-
-    @property
-    def resolved(self) -> bool:
-        """Whether the labels stand on peaks of their own, alike enough to judge one by the rest."""
-        return self.spread < 0.33
+    resolved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Evidence:
         Where the nearest peak is; NaN where there is none within reach.
     peak_height : (N,) array
     common : (N,) array
-        Heights by one kernel for all, with a common unit: what compares elements.
+        Heights, at the peaks, by one kernel for all and in one unit: what compares elements.
     populations : mapping
     unlabelled : (M, 2) array
         Peaks without a label, anywhere on the frame.
@@ -220,7 +220,6 @@ def look(
     answers: dict[str, Floats] = {}
     shared = _kernel(flat, xy, reach, frame, "bright")
     unit = _median_height(heights(flat, xy, shared)) if len(xy) else 1.0
-    common[:] = heights(flat, xy, shared) / unit
     for name in names:
         mine = kinds == name
         kernel = _kernel(flat, xy[mine], reach, frame, polarity.get(name, "bright"))
@@ -230,16 +229,20 @@ def look(
         answer = response(flat, kernel)
         where, how_high = nearest_peaks(answer, xy[mine], PEAK_REACH * spacing)
         empty = heights(flat, blanks, kernel)
+        spread, offset = max(robust_spread(own), 0.02), _offset(where - xy[mine])
         populations[name] = Population(
             kernel=kernel,
-            spread=max(robust_spread(own), 0.02),
+            spread=spread,
             blank=float(np.median(empty)) if len(empty) else 0.0,
             blank_spread=max(robust_spread(empty), 0.02) if len(empty) else 0.1,
-            offset_px=_offset(where - xy[mine]),
+            offset_px=offset,
             noise=noise / float(np.sqrt((kernel**2).sum())),
+            resolved=spread < RESOLVED_SPREAD and offset < RESOLVED_OFFSET * spacing,
         )
         height[mine], peak[mine], peak_height[mine] = own, where, how_high
         answers[name] = answer
+    # A label beside its peak must not look like one of a lighter element.
+    common[:] = heights(flat, np.where(own_peak(xy, peak)[:, None], peak, xy), shared) / unit
     place, how, which = unlabelled_peaks(answers, xy, spacing, frame.valid)
     return Evidence(
         xy, kinds, spacing, height, peak, peak_height, common, populations, place, how, which
@@ -311,6 +314,14 @@ def nearest_peaks(answer: Floats, xy: Floats, reach_px: float) -> tuple[Floats, 
         where[k] = paraboloid_vertex(answer, int(columns[best]), int(rows[best]), 1)
         high[k] = level[best]
     return where, high
+
+
+def own_peak(xy: Floats, peak: Floats) -> Bools:
+    """Tell which labels are the nearest ones to the peak found for them."""
+    own = np.isfinite(peak[:, 0])
+    if own.any():
+        own[own] = np.asarray(cKDTree(xy).query(peak[own])[1]) == np.flatnonzero(own)
+    return own
 
 
 def unlabelled_peaks(

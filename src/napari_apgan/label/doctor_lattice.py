@@ -149,3 +149,26 @@ def empty_sites(
         names.append(str(values[int(counts.argmax())]))
         shares.append(len(group) / len(mates.steps))
     return np.array(sites).reshape(-1, 2), np.array(names, dtype=object), np.array(shares)
+
+
+def expected_places(xy: Floats, mates: Mates, spacing_px: float) -> Floats:
+    """Return where the atoms one translation away expect each atom.
+
+    Mates may lie half a spacing off here: an atom that is itself misplaced misses all of them alike.
+
+    Returns
+    -------
+    (N, 2) array
+        Median over the mates of their position less the step to them; NaN for fewer than three.
+    """
+    places = np.full(xy.shape, np.nan)
+    if not len(mates.steps):
+        return places
+    targets = (xy[:, None] + mates.steps[None]).reshape(-1, 2)
+    distance, index = cKDTree(xy).query(targets)
+    each = (xy[np.asarray(index)] - targets).reshape(len(xy), -1, 2) + xy[:, None]
+    each[(np.asarray(distance) > 0.5 * spacing_px).reshape(len(xy), -1)] = np.nan
+    enough = np.isfinite(each[:, :, 0]).sum(axis=1) >= 3
+    if enough.any():
+        places[enough] = np.nanmedian(each[enough], axis=1)
+    return places
