@@ -22,6 +22,7 @@ from napari_apgan.bench.precision.methods.method import (
     MAP,
     OFFERED,
     ONLY,
+    READ,
     SECONDS,
     Lesson,
     Method,
@@ -252,13 +253,16 @@ def test_atomai_learns_from_our_pairs(data: CaseData, layers: CaseData, tmp_path
     for case, frames in ((CASE, data), (MULTILAYER, layers)):
         method = AtomAIMethod(case, cycles=2, batch=2, threads=1)
         seconds = method.fit(lesson(frames, tmp_path))
-        ((label, table),) = method.predict(frames.test[0].pair.frame)
-        assert label == MAP
+        (label, table), (read, other) = method.predict(frames.test[0].pair.frame)
+        assert (label, read) == (MAP, READ)
+        assert set(other["element"]) <= set(case.elements)
         assert set(table["element"]) <= set(case.elements)
         again = AtomAIMethod(case, cycles=2, batch=2, threads=1)
         assert again.fit(lesson(frames, tmp_path)) == pytest.approx(seconds, abs=1e-3)
         kept = again.predict(frames.test[0].pair.frame)[0][1]
         np.testing.assert_array_equal(positions(kept), positions(table))
+        frame = frames.test[0].pair.frame
+        np.testing.assert_allclose(again.maps(frame), method.maps(frame), atol=1e-6)
 
 
 def test_atomap_refines_the_peaks_of_the_tuned_finder(cache: Path) -> None:

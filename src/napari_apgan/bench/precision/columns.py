@@ -19,7 +19,7 @@ from napari_apgan.measure.surroundings import NEIGHBOUR_REACH, in_border_band, n
 from .gains import Gain
 from .interfaces import row_biases
 from .marks import BORDER_PX, DEFECT_REACH, Marks
-from .methods.method import MAP, OFFERED, ONLY
+from .methods.method import MAP, OFFERED, ONLY, READ
 from .rows import Columns, ElementColumns, Errors
 
 Floats = NDArray[np.float64]
@@ -31,6 +31,7 @@ SIGMAS: dict[str, tuple[str, str]] = {
     MAP: ("sigma_map_x_pm", "sigma_map_y_pm"),
     OFFERED: ("sigma_x_pm", "sigma_y_pm"),
     ONLY: ("sigma_x_pm", "sigma_y_pm"),
+    READ: ("sigma_map_x_pm", "sigma_map_y_pm"),
 }
 #: How probable it is that an atom is real, as a prediction says it.
 CONFIDENCE = "confidence"
@@ -172,7 +173,7 @@ def answer(
         matches=_matches(predicted, marks, (i[kept], j[kept]), label, tolerance_px),
         confidence=_confidence(predicted)[theirs_count],
         real=~wrong[theirs_count],
-        fitted=label != MAP,
+        fitted=label not in (MAP, READ),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_apgan.bench.training import table
 
-from .methods.method import MAP, OFFERED
+from .methods.method import MAP, OFFERED, READ
 from .report import NOTHING, mean_and_spread, title_of
 from .rows import Columns
 from .run import Outcome
@@ -53,17 +53,25 @@ class Ask:
 
     def value(self, result: Result, results: Sequence[Result]) -> float | None:
         """Return the value of a result, over that of the other case where one is named."""
-        row = result.rows.get(self.label)
-        value = None if row is None else self.read(row)
+        value = self._best(result)
         if not self.than or value is None:
             return value
         task = result.task
         for other in results:
             same = (other.task.method, other.task.seed) == (task.method, task.seed)
-            if other.task.case == self.than and same and self.label in other.rows:
-                base = self.read(other.rows[self.label])
+            if other.task.case == self.than and same:
+                base = self._best(other)
                 return None if not base else value / base
         return None
+
+    def _best(self, result: Result) -> float | None:
+        """Return the value of the positions asked for; of a map that was read twice, the better."""
+        labels = (MAP, READ) if self.label == MAP else (self.label,)
+        values = [self.read(result.rows[name]) for name in labels if name in result.rows]
+        known = [v for v in values if v is not None]
+        if not known:
+            return None
+        return max(known) if self.least else min(known)
 
     def meets(self, value: float) -> bool:
         """Say whether a value is within the limit."""

@@ -244,7 +244,11 @@ def read_answers(folder: Path, task: Task) -> tuple[About, Answers] | None:
             arrays = {name: held[name] for name in held.files}
         answers = {
             label: _unpacked(
-                {k.removeprefix(f"{label}/"): v for k, v in arrays.items() if k.startswith(label)}
+                {
+                    k.removeprefix(f"{label}/"): v
+                    for k, v in arrays.items()
+                    if k.startswith(f"{label}/")
+                }
             )
             for label in about.labels
         }

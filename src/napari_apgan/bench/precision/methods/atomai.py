@@ -20,9 +20,10 @@ from napari_apgan.bench.precision.cases import Case
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 from napari_apgan.maps import default_radius_px, output_map
+from napari_apgan.measure import find_atoms
 from napari_apgan.simulate.pairs import SimulatedPair
 
-from .method import MAP, Answers, Lesson, set_threads, timed
+from .method import MAP, READ, Answers, Lesson, set_threads, timed
 from .others import import_program, quiet
 
 #: How long AtomAI's networks learn here: batches, and frames in each.
@@ -31,7 +32,7 @@ CYCLES, BATCH = 500, 4
 
 @dataclass(slots=True)
 class AtomAIMethod:
-    """AtomAI's U-Net, trained on the same pairs, with its own locator.
+    """AtomAI's U-Net, trained on the same pairs; atoms by its own locator and by our reader.
 
     Inputs are scaled to 0..1 over the valid pixels, lost pixels are 0. Masks are the discs that our
     networks learn, cut at one half; background is the last class, as its locator wants it. Its
@@ -51,6 +52,7 @@ class AtomAIMethod:
     threads: int | None = None
     name: str = "AtomAI U-Net"
     _network: Any = None
+    _radius_px: float = 0.0
 
     def fit(self, lesson: Lesson) -> float:
         """Train as its documentation does; weights that were kept in the folder are used again."""
@@ -62,6 +64,7 @@ class AtomAIMethod:
         learning = (self.cycles, self.batch, lesson.seed, self.case.map_radius_px)
         words = " ".join(map(str, (atomai.__version__, *learning)))
         kept = lesson.folder / f"atomai-{lesson.digest(words)}.safetensors"
+        self._radius_px = self._radius(lesson.train)
         seconds = _load_weights(network.net, kept)
         if seconds is None:
             seconds = self._learn(network, lesson)
@@ -71,15 +74,14 @@ class AtomAIMethod:
 
     def _learn(self, network: Any, lesson: Lesson) -> float:
         train, validation = lesson.train, lesson.validation
-        radius = self._radius(train)
         lesson.folder.mkdir(parents=True, exist_ok=True)
         begun = time.perf_counter()
         with quiet():
             network.fit(
                 inputs([p.pair.frame for p in train]),
-                masks(train, self.case.elements, radius),
+                masks(train, self.case.elements, self._radius_px),
                 inputs([p.pair.frame for p in validation]),
-                masks(validation, self.case.elements, radius),
+                masks(validation, self.case.elements, self._radius_px),
                 training_cycles=self.cycles,
                 batch_size=min(self.batch, len(train), len(validation)),
                 batch_seed=lesson.seed,
@@ -89,20 +91,31 @@ class AtomAIMethod:
         return time.perf_counter() - begun
 
     def predict(self, frame: Frame, truth: SimulatedPair | None = None) -> Answers:
-        """Return the centres of mass of its blobs."""
+        """Return the centres of mass of its blobs, and the discs that our reader finds."""
         if self._network is None:
             raise UserError(f"{self.name} has not been trained: fit it first.")
         set_threads(self.threads)
-        return [timed(MAP, lambda: self._find(frame))]
+        return [timed(MAP, lambda: self._find(frame)), timed(READ, lambda: self._read(frame))]
 
-    def _find(self, frame: Frame) -> pd.DataFrame:
-        locator = import_program("atomai.predictors").Locator(0.5, dist_edge=0)
+    def maps(self, frame: Frame) -> NDArray[Any]:
+        """Return its (1, Y, X, classes) probabilities."""
         with quiet():
             image = inputs([frame])[0]
             output = self._network.predict(image, compute_coords=False, verbose=False)
-            output = output[:, : frame.shape[0], : frame.shape[1]]
+        return np.asarray(output)[:, : frame.shape[0], : frame.shape[1]]
+
+    def _find(self, frame: Frame) -> pd.DataFrame:
+        locator = import_program("atomai.predictors").Locator(0.5, dist_edge=0)
+        output = self.maps(frame)
+        with quiet():
             found = locator.run(output)[0]
         return located(found, self.case.elements, frame)
+
+    def _read(self, frame: Frame) -> pd.DataFrame:
+        names = self.case.elements
+        maps = np.moveaxis(self.maps(frame)[0, ..., : len(names)], -1, 0)
+        found = find_atoms(maps, names, radius_px=self._radius_px, valid=frame.valid)
+        return with_calibration(found, frame.calibration)
 
     def _radius(self, pairs: Sequence[SimulatedPair]) -> float:
         if self.case.map_radius_px is not None:
@@ -161,4 +174,7 @@ def _load_weights(network: Any, path: Path) -> float | None:
         weights = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
         seconds = float(held.metadata()["seconds"])
     network.load_state_dict(weights)
+    # AtomAI looks at its layers with random input before it predicts, which would move the averages
+    # of batch normalisation in a network that still learns.
+    network.eval()
     return seconds

@@ -18,6 +18,8 @@ from napari_apgan.simulate.pairs import SimulatedPair
 
 #: What an answer is called: read from the map, refined on the raw frame, or neither.
 MAP, OFFERED, ONLY = "map", "offered", "positions"
+#: The same map of another program, with atoms read from it as from ours.
+READ = "map, read by ours"
 #: Key of `DataFrame.attrs` under which an answer holds what it took, in seconds.
 SECONDS = "seconds"
 
