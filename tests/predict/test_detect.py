@@ -15,7 +15,7 @@ from napari_apgan.measure import match
 from napari_apgan.models.bundled import bundled_path
 from napari_apgan.models.modelfile import Model, load_model
 from napari_apgan.predict.batch import predict_files
-from napari_apgan.predict.detect import detect_with, detected_frame
+from napari_apgan.predict.detect import detect_with
 from napari_apgan.predict.discs import measure_discs, regular
 from napari_apgan.simulate.zoo_imaging import image_sites, record
 from napari_apgan.simulate.zoo_lattices import Sites, fill_frame, nearest_distance
@@ -105,7 +105,7 @@ def test_noise_holds_next_to_no_atom(model):
 
 def test_refined_positions_come_with_error_bars(model):
     frame, truth = crystal(10.0, snr=8.0)
-    prediction = detected_frame(model, frame)
+    prediction = detect_with(model, frame, refine=True).as_prediction(frame.calibration)
     assert prediction.elements == ("unknown",)
     assert prediction.maps.shape == (1, *frame.shape)
     assert set(prediction.atoms["origin"]) == {"predicted"}
@@ -116,15 +116,15 @@ def test_refined_positions_come_with_error_bars(model):
 @pytest.mark.parametrize("way", ["map", "symmetry"])
 def test_the_deviation_lies_where_the_map_wavers(model, way):
     frame, _ = crystal(10.0, side=96)
-    found = detected_frame(
-        model, frame, element="C", uncertainty=way, refine=False, box=(8, 8, 88, 80)
-    )
+    found = detect_with(
+        model, frame, element="C", uncertainty=way, box=(8, 8, 88, 80)
+    ).as_prediction(frame.calibration, "C")
     assert found.elements == ("C",)
     assert found.deviation.shape == found.maps.shape == (1, 72, 80)
     sure = (found.maps < 0.02) | (found.maps > 0.98)
     assert found.deviation[~sure].mean() > 2 * found.deviation[sure].mean()
     assert 0.01 < found.deviation.max() <= 0.5
-    assert detected_frame(model, frame, refine=False).deviation is None
+    assert detect_with(model, frame).as_prediction(frame.calibration).deviation is None
 
 
 def test_a_model_that_tells_elements_apart_is_refused():

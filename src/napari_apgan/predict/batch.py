@@ -152,7 +152,7 @@ class _Options:
     def predict(
         self, model: Model, source: Source, index: int, progress: _FilesProgress
     ) -> Prediction:
-        from .detect import detected_frame
+        from .detect import detect_with
         from .inference import predict_frame
 
         how: dict[str, Any] = {
@@ -164,10 +164,12 @@ class _Options:
             "progress": progress.frame(index, source.n_frames),
             "cancelled": self._cancelled,
         }
+        frame = source.frame(index)
         if model.card.by_contrast:
-            prediction = detected_frame(model, source.frame(index), polarity=self._polarity, **how)
+            found = detect_with(model, frame, polarity=self._polarity, **how)
+            prediction = found.as_prediction(frame.calibration)
         else:
-            prediction = predict_frame(model, source.frame(index), **how)
+            prediction = predict_frame(model, frame, **how)
         if self._on_prediction is not None:
             self._on_prediction(source, index, prediction)
         return prediction

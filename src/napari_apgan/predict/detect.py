@@ -240,41 +240,6 @@ def _with_deviation(look: _Look, element: str) -> _Look:
     return look._replace(deviation=replace(look.answer, maps=drawn))
 
 
-def detected_frame(
-    model: Model,
-    frame: Frame,
-    *,
-    polarity: Polarity = "bright",
-    element: str = "unknown",
-    threshold: float | None = None,
-    refine: bool = True,
-    box: Sequence[float] | None = None,
-    device: str = "auto",
-    tile: int | None = None,
-    tta: bool = False,
-    uncertainty: Uncertainty = "none",
-    progress: Progress | None = None,
-    cancelled: IsCancelled | None = None,
-) -> Prediction:
-    """Do for a model that knows atoms by their contrast what `predict_frame` does for others."""
-    found = detect_with(
-        model,
-        frame,
-        polarity=polarity,
-        element=element,
-        box=box,
-        threshold=threshold,
-        refine=refine,
-        device=device,
-        tile=tile,
-        tta=tta,
-        uncertainty=uncertainty,
-        progress=progress,
-        cancelled=cancelled,
-    )
-    return found.as_prediction(frame.calibration, element)
-
-
 def _better_scale(scale: float, spacing_px: float | None) -> float:
     """Return the scale to look again at; the same where the spacing is one the network knows."""
     low, high = KNOWN_SPACING_PX

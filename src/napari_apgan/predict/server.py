@@ -23,7 +23,7 @@ from napari_apgan.models.modelfile import Model, load_model
 from napari_apgan.names import frame_name
 from napari_apgan.serving import PROGRESS_INTERVAL, LineServer
 
-from .detect import detect_with, detected_frame
+from .detect import detect_with
 from .files import ATOMS_SUFFIX, write_prediction
 from .inference import choose_device, predict_frame
 from .protocol import (
@@ -169,9 +169,10 @@ class Server(LineServer):
             }
             frame = source.frame(index)
             if model.card.by_contrast:  # it finds out spacing and scale itself
-                prediction = detected_frame(
+                found = detect_with(
                     model, frame, polarity=request.polarity, element=request.element, **how
                 )
+                prediction = found.as_prediction(frame.calibration, request.element)
             else:
                 prediction = predict_frame(model, frame, **how)
             name = frame_name(index)
