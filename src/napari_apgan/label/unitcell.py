@@ -1,0 +1,228 @@
+"""The cell of a structure file, laid on what an image repeats."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_apgan.errors import UserError
+
+from .cell import Cell, make_cell
+from .landscape import Landscape
+from .period import fold, height_in, window
+from .resolution import resolved_px
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+#: Translations of the image that are tried, in whole steps of the shortest ones.
+STEPS = 3
+#: Lengths may differ by this factor from the pixel size, and by this part from each other.
+SCALE, SHAPE = 1.3, 0.06
+#: Exponent of the atomic number by which columns are weighed (incoherent images).
+Z_POWER = 1.7
+#: Columns weaker than this part of the strongest are not expected to show.
+UNSEEN = 0.04
+#: Steps of the search for the origin along each translation.
+SEARCH = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Columns of a structure along a zone axis.
+
+    Parameters
+    ----------
+    plane_pm : (2, 2) array
+        Rows: shortest translations of the projection, in pm.
+    fraction : (C, 2) array
+        Places of the columns in units of them.
+    names : tuple of str
+        What each holds, such as ``Ti/O``; the heaviest first.
+    weight : (C,) array
+        How bright it should be: the sum of Z^1.7 for each length of the beam.
+    """
+
+    plane_pm: Floats
+    fraction: Floats
+    names: tuple[str, ...]
+    weight: Floats
+
+
+def project_structure(path: Path, zone: tuple[int, int, int] = (0, 0, 1)) -> Projection:
+    """Read a structure file and look along a zone axis.
+
+    Parameters
+    ----------
+    path : Path
+        Any file that ASE reads, .cif for example.
+    zone : (int, int, int)
+        Direction [uvw] of the beam.
+
+    Raises
+    ------
+    UserError
+        When ASE is not installed, the file cannot be read or has no cell, or there are no columns
+        along the zone axis.
+    """
+    # What reads structures brings in much that a window need not wait for.
+    from napari_apgan.simulate.structures.columns import mean_by
+    from napari_apgan.simulate.structures.crystal import Crystal, cut_along, name_groups
+    from napari_apgan.simulate.structures.fromfile import read_structure
+
+    made = read_structure(Path(path))
+    if abs(float(np.linalg.det(made.cell_pm))) < 1.0:
+        raise UserError(f"{Path(path).name} has no unit cell: give a crystal's file, a .cif.")
+    fraction = made.position_pm @ np.linalg.inv(made.cell_pm)
+    cut = cut_along(Crystal(made.cell_pm, fraction, made.species, made.occupancy), zone)
+    count = int(cut.group.max()) + 1
+    middle = mean_by(cut.group, cut.site_pm[:, :2], count)
+    light = made.occupancy @ made.species.astype(np.float64) ** Z_POWER
+    weight = np.bincount(cut.group, light, count)
+    names = name_groups(made.species, made.occupancy, cut.group)
+    return Projection(
+        np.asarray(cut.plane_pm, dtype=np.float64),
+        middle @ np.linalg.inv(cut.plane_pm),
+        tuple(str(n) for n in names),
+        weight,
+    )
+
+
+def cell_of_structure(
+    landscape: Landscape, projection: Projection, found: Cell
+) -> tuple[Cell, tuple[str, ...]]:
+    """Lay a structure's cell on the image.
+
+    Among whole multiples of the image's own translations those are taken that have the shape of the
+    structure's, and the size that the pixel size asks for. Of all ways to lay it on them the one is
+    taken whose columns stand on the brightest places of the mean cell, weighed as bright as they
+    should be.
+
+    Parameters
+    ----------
+    landscape : Landscape
+    projection : Projection
+    found : Cell
+        Of :func:`~.lattice.propose` or :func:`~.lattice.pick_cell`; gives place and translations.
+
+    Returns
+    -------
+    cell : Cell
+        Elements are the heaviest of each column.
+    notes : tuple of str
+        Columns that are too weak to show, or too close to be told apart.
+
+    Raises
+    ------
+    UserError
+        When the structure does not fit the image.
+    """
+    bases, scale = _fitting_bases(landscape, projection, found.basis)
+    reach = float(np.clip(4.0 * np.linalg.norm(bases[0], axis=1).max(), 28.0, 200.0))
+    part = window(landscape, np.asarray(found.origin), reach)
+    best, answer = -math.inf, None
+    for basis in bases:
+        mean = fold(landscape, part, basis, np.asarray(found.origin))
+        grid = np.stack(np.meshgrid(*[np.arange(SEARCH) / SEARCH] * 2), axis=-1).reshape(-1, 2)
+        places = (projection.fraction[None] + grid[:, None]).reshape(-1, 2)
+        height = height_in(mean, places).reshape(len(grid), -1)
+        score = height @ (projection.weight / projection.weight.sum())
+        k = int(score.argmax())
+        if score[k] > best + 1e-9:
+            best, answer = float(score[k]), (basis, grid[k], height[k])
+    if answer is None or best <= 0:
+        raise UserError(
+            "The columns of the structure fall on no peaks of the image: check the zone axis, or "
+            "whether atoms are bright or dark."
+        )
+    basis, shift, height = answer
+    kept, titles, notes = _visible(projection, basis, resolved_px(landscape))
+    place = projection.fraction + shift
+    origin = np.asarray(found.origin)
+    made = make_cell(
+        basis,
+        origin,
+        place[kept],
+        np.maximum(height[kept], 1e-3 * height[kept].max()),
+        elements=titles,
+    )
+    if landscape.frame.calibration.known and abs(scale - 1) > 0.03:
+        notes.append(
+            f"By this structure the pixel size is {100 * (scale - 1):+.0f} % off: check it."
+        )
+    return made, tuple(notes)
+
+
+def _fitting_bases(
+    landscape: Landscape, projection: Projection, basis: Floats
+) -> tuple[list[Floats], float]:
+    """Return all bases (rows in px) that have the structure's shape, and the pixel size's factor.
+
+    They differ by turns and mirrors of the lattice.
+    """
+    i, j = (g.ravel() for g in np.mgrid[-STEPS : STEPS + 1, -STEPS : STEPS + 1])
+    steps = np.column_stack([i, j])[(i != 0) | (j != 0)] @ basis
+    length = np.linalg.norm(steps, axis=1)
+    a, b = np.linalg.norm(projection.plane_pm, axis=1)
+    cosine = float(projection.plane_pm[0] @ projection.plane_pm[1]) / (a * b)
+    ratio = length[None] / length[:, None]
+    enclosed = (steps @ steps.T) / (length[:, None] * length[None])
+    sine = np.sqrt(np.maximum(1 - enclosed**2, 0))
+    off = np.hypot(np.log(ratio * a / b), enclosed - cosine)
+    pixel = landscape.frame.calibration.mean_pm
+    area = length[:, None] * length[None] * sine
+    wanted = a * b * math.sqrt(max(1 - cosine**2, 0.0))
+    if pixel is not None:
+        factor = np.sqrt(wanted / np.maximum(area, 1e-9)) / pixel
+        fits = (off < SHAPE) & (np.abs(np.log(factor)) < math.log(SCALE))
+        ranked = off + np.abs(np.log(factor))
+    else:
+        factor = np.ones_like(area)
+        fits, ranked = off < SHAPE, off + 0.2 * np.log(np.maximum(area, 1e-9))
+    if not fits.any():
+        raise UserError(
+            "No lattice of the image has the shape and size of this structure's cell along that "
+            "zone axis: check the zone axis and the pixel size."
+        )
+    at = np.unravel_index(int(np.where(fits, ranked, np.inf).argmin()), fits.shape)
+    same = fits & (np.abs(np.log(area / area[at])) < 0.02)
+    rows, columns = np.nonzero(same)
+    order = np.argsort(off[rows, columns], kind="stable")
+    bases = [
+        np.array([steps[r], steps[c]]) for r, c in zip(rows[order], columns[order], strict=True)
+    ]
+    return bases, float(factor[at])
+
+
+def _visible(
+    projection: Projection, basis: Floats, limit_px: float
+) -> tuple[Ints, list[str], list[str]]:
+    """Return the columns that can show, their names, and sentences about the others."""
+    notes: list[str] = []
+    strong = projection.weight >= UNSEEN * projection.weight.max()
+    if not strong.all():
+        lost = sorted({projection.names[k] for k in np.flatnonzero(~strong)})
+        notes.append(f"Columns of {', '.join(lost)} are too weak to show and are left out.")
+    kept: list[int] = []
+    joined: dict[int, list[str]] = {}
+    for k in np.argsort(-projection.weight, kind="stable").tolist():
+        if not strong[k]:
+            continue
+        step = projection.fraction[kept] - projection.fraction[k] if kept else np.empty((0, 2))
+        apart = np.linalg.norm((step - np.rint(step)) @ basis, axis=1)
+        if len(apart) and apart.min() < limit_px:
+            joined[kept[int(apart.argmin())]].append(projection.names[k])
+            notes.append(
+                f"{projection.names[kept[int(apart.argmin())]]} and {projection.names[k]} stand "
+                f"{apart.min():.1f} px apart, but columns closer than {limit_px:.1f} px show as "
+                "one: they are taken as one atom."
+            )
+            continue
+        kept.append(k)
+        joined[k] = [projection.names[k]]
+    titles = ["/".join(dict.fromkeys(n.split("/")[0] for n in joined[k])) for k in kept]
+    return np.array(kept, dtype=np.int64), titles, list(dict.fromkeys(notes))
