@@ -276,7 +276,8 @@ def _tables(
     kinds = np.array([elements.get(s.sublattice, s.element) for s in cell.sites], dtype=object)[
         placed.site
     ]
-    own = placed.peak >= 0
+    # What little rises on an empty site is noise, and says nothing about a place.
+    own = (placed.peak >= 0) & (placed.presence >= PRESENCE)
     xy = placed.ideal_px.copy()
     if not cell.by_holes:
         xy[own] = placed.found_px[own]

@@ -21,6 +21,8 @@ FEWEST = 3
 #: Kinds are never narrower than this part of the whole spread, nor than this (in logarithms).
 NARROWEST, NARROWEST_LOG = 0.08, 0.01
 STEPS = 200
+#: Part of the atoms that is of no kind.
+STRAY = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,9 @@ class Mixture:
         Parts of the atoms; the sum is 1.
     probability : (N, K) array
         Of each kind, for each atom.
+    sureness : (N,) array
+        Probability of the most probable kind, against the others and against none of them: a few
+        atoms may lie anywhere within the range.
     bic : float
         Bayesian information criterion (Schwarz 1978), lower is better.
     """
@@ -44,17 +49,13 @@ class Mixture:
     spreads: Floats
     shares: Floats
     probability: Floats
+    sureness: Floats
     bic: float
 
     @property
     def kind(self) -> Ints:
         """(N,) most probable kind of each atom."""
-        return self.probability.argmax(axis=1).astype(np.int64)
-
-    @property
-    def sureness(self) -> Floats:
-        """(N,) probability of that kind."""
-        best: Floats = self.probability.max(axis=1)
+        best: Ints = self.probability.argmax(axis=1).astype(np.int64)
         return best
 
 
@@ -114,7 +115,9 @@ def _fit(x: Floats, n: int) -> Mixture:
     whole = x.std(axis=0)
     narrowest = np.maximum(NARROWEST * whole, NARROWEST_LOG)
     made = [_maximise(x, start, narrowest) for start in _starts(x, n)]
-    mean, spread, share, probability, likelihood = max(made, key=lambda m: m[4])
+    mean, spread, share, probability, density = max(made, key=lambda m: float(np.log(m[4]).sum()))
+    likelihood = float(np.log(density).sum())
+    stray = STRAY / float(np.prod(np.maximum(np.ptp(x, axis=0), 6 * narrowest)))
     order = np.argsort(mean[:, 0], kind="stable")
     free = n * 2 * x.shape[1] + n - 1
     return Mixture(
@@ -122,32 +125,32 @@ def _fit(x: Floats, n: int) -> Mixture:
         spread[order],
         share[order],
         probability[:, order],
+        probability.max(axis=1) * density / (density + stray),
         -2 * likelihood + free * math.log(len(x)),
     )
 
 
 def _starts(x: Floats, n: int) -> list[Floats]:
     """Return (N, K) first memberships: equal parts, the widest gaps, a few at either end."""
-    first = x[:, 0]
     if n == 1:
         return [np.ones((len(x), 1))]
-    order = np.argsort(first, kind="stable")
-    rank = np.empty(len(x), dtype=np.int64)
-    rank[order] = np.arange(len(x))
-    cuts = [np.quantile(first, np.arange(1, n) / n)]
-    gaps = np.diff(first[order])
-    enough = slice(FEWEST - 1, len(gaps) - FEWEST + 1)
-    if len(gaps[enough]) >= n - 1:
-        widest = np.sort(np.argsort(-gaps[enough], kind="stable")[: n - 1]) + FEWEST - 1
-        cuts.append(0.5 * (first[order][widest] + first[order][widest + 1]))
-    cuts.append(first.min() + np.ptp(first) * np.arange(1, n) / n)
-    return [np.eye(n)[np.searchsorted(np.sort(cut), first)] for cut in cuts]
+    starts = []
+    for values in x.T:
+        ordered = np.sort(values)
+        cuts = [np.quantile(values, np.arange(1, n) / n)]
+        gaps = np.diff(ordered)[FEWEST - 1 : len(values) - FEWEST]
+        if len(gaps) >= n - 1:
+            widest = np.sort(np.argsort(-gaps, kind="stable")[: n - 1]) + FEWEST - 1
+            cuts.append(0.5 * (ordered[widest] + ordered[widest + 1]))
+        cuts.append(values.min() + np.ptp(values) * np.arange(1, n) / n)
+        starts += [np.eye(n)[np.searchsorted(cut, values)] for cut in cuts]
+    return starts
 
 
 def _maximise(
     x: Floats, member: Floats, narrowest: Floats
-) -> tuple[Floats, Floats, Floats, Floats, float]:
-    """Improve memberships until the likelihood stands still."""
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Improve memberships until the likelihood stands still; the last is the (N,) density."""
     before = -math.inf
     for _ in range(STEPS):
         count = np.maximum(member.sum(axis=0), 1e-9)
@@ -169,4 +172,4 @@ def _maximise(
         if now - before < 1e-7 * len(x):
             break
         before = now
-    return mean, spread, share, member, now
+    return mean, spread, share, member, np.maximum(np.exp(total), 1e-300)

@@ -82,7 +82,7 @@ def project_structure(path: Path, zone: tuple[int, int, int] = (0, 0, 1)) -> Pro
     count = int(cut.group.max()) + 1
     middle = mean_by(cut.group, cut.site_pm[:, :2], count)
     light = made.occupancy @ made.species.astype(np.float64) ** Z_POWER
-    weight = np.bincount(cut.group, light, count)
+    weight = np.bincount(cut.group, light, count).astype(np.float64)
     names = name_groups(made.species, made.occupancy, cut.group)
     return Projection(
         np.asarray(cut.plane_pm, dtype=np.float64),
@@ -174,15 +174,15 @@ def _fitting_bases(
     sine = np.sqrt(np.maximum(1 - enclosed**2, 0))
     off = np.hypot(np.log(ratio * a / b), enclosed - cosine)
     pixel = landscape.frame.calibration.mean_pm
-    area = length[:, None] * length[None] * sine
+    area = np.maximum(length[:, None] * length[None] * sine, 1e-9)
     wanted = a * b * math.sqrt(max(1 - cosine**2, 0.0))
     if pixel is not None:
-        factor = np.sqrt(wanted / np.maximum(area, 1e-9)) / pixel
+        factor = np.sqrt(wanted / area) / pixel
         fits = (off < SHAPE) & (np.abs(np.log(factor)) < math.log(SCALE))
         ranked = off + np.abs(np.log(factor))
     else:
         factor = np.ones_like(area)
-        fits, ranked = off < SHAPE, off + 0.2 * np.log(np.maximum(area, 1e-9))
+        fits, ranked = off < SHAPE, off + 0.2 * np.log(area)
     if not fits.any():
         raise UserError(
             "No lattice of the image has the shape and size of this structure's cell along that "

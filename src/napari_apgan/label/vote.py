@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -78,8 +78,8 @@ def register(
     """
     a, b = frame.calibration, chart.calibration
     if a.known and b.known:
-        assert a.x_pm and a.y_pm and b.x_pm and b.y_pm
-        return Registration((a.x_pm / b.x_pm, a.y_pm / b.y_pm), shift_px, "by the pixel sizes")
+        scale = (_ratio(a.x_pm, b.x_pm), _ratio(a.y_pm, b.y_pm))
+        return Registration(scale, shift_px, "by the pixel sizes")
     y, x = (m / n for m, n in zip(chart.shape, frame.shape, strict=True))
     if abs(x / y - 1) > SAME_FIELD:
         raise UserError(
@@ -87,6 +87,10 @@ def register(
             "pixel sizes."
         )
     return Registration((x, y), shift_px, "taken for the same field of view")
+
+
+def _ratio(a: float | None, b: float | None) -> float:
+    return float(a or 1.0) / float(b or 1.0)
 
 
 def find_shift(chart: Frame, xy_px: ArrayLike, registration: Registration) -> Registration:
@@ -104,7 +108,9 @@ def find_shift(chart: Frame, xy_px: ArrayLike, registration: Registration) -> Re
     spacing = nearest_spacing_px(at)
     image = _smoothed(chart, READ_WITH * spacing)
     steps = np.arange(-REACH, REACH + STEP / 2, STEP) * spacing
-    total = np.array([[_read(image, at + (dx, dy)).mean() for dx in steps] for dy in steps])
+    total = np.array(
+        [[_read(image, at + np.array([dx, dy])).mean() for dx in steps] for dy in steps]
+    )
     row, column = np.unravel_index(int(total.argmax()), total.shape)
     x, y = registration.shift_px
     moved = (x + float(steps[column]), y + float(steps[row]))
@@ -196,7 +202,12 @@ def vote(
         log_odds[:, column] = _log_odds(reading[judged, column])
     probability = np.full(reading.shape, np.nan)
     probability[judged] = _share(log_odds)[:, :-1]
-    return _decide(atoms, names, reading, probability, judged, sure, how)
+    mute = [name for name, odds in zip(names, log_odds.T, strict=True) if not odds.any()]
+    made = _decide(atoms, names, reading, probability, judged, sure, how)
+    if not mute:
+        return made
+    said = f"{made.note} The map of {', '.join(mute)} tells no atoms apart and has no vote."
+    return replace(made, note=said)
 
 
 def _decide(
@@ -223,8 +234,8 @@ def _decide(
     out = out.assign(element=element, confidence=np.where(judged, confidence, kept), flag=flag)
     doubtful = np.flatnonzero(unsure)
     note = (
-        f"{int(named.sum())} of {int(judged.sum())} atoms were named by {len(names)} map{'s' * (len(names) > 1)} "
-        f"(registered {how}); {len(doubtful)} are unsure."
+        f"{int(named.sum())} of {int(judged.sum())} atoms were named by {len(names)} "
+        f"map{'s' * (len(names) > 1)} (registered {how}); {len(doubtful)} are unsure."
     )
     return Vote(
         out,
