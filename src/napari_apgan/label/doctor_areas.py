@@ -1,4 +1,4 @@
-"""Suspects of places and areas: missed atoms, incomplete regions, ignored areas, discs, thickness."""
+"""Suspects of places and areas: missed atoms, regions, discs that touch, thick areas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .doctor_atoms import Patient
 from .doctor_evidence import heights, local_noise
 from .doctor_lattice import empty_sites
 from .doctor_radii import CLOSEST
-from .doctor_types import IGNORE, Fix, Point, Suspect
+from .doctor_types import Fix, Point, Suspect
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -93,7 +93,7 @@ def _missed_at(
 def _unseen_sites(
     patient: Patient, regions: Sequence[Region], sites: Floats, kinds: Names, taken: set[int]
 ) -> list[Suspect]:
-    """Find empty sites that look like the labelled ones, although neither shows a peak of its own."""
+    """Find empty sites that look like the labelled ones, where neither shows a peak."""
     e = patient.evidence
     out = []
     free = _free_places(patient, regions, sites)

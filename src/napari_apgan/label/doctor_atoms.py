@@ -24,7 +24,7 @@ Bools = NDArray[np.bool_]
 OFF_SIGMAS, OFF_SPACING = 4.0, 0.14
 #: Where the image cannot tell, labels this many medians and this part of the spacing off the place
 #: that the lattice expects are suspect.
-STRAY_MEDIANS, STRAY_SPACING = 2.8, 0.16
+STRAY_MEDIANS, STRAY_SPACING = 3.2, 0.26
 #: An atom whose nearest neighbour is this many spacings away stands alone.
 ALONE = 1.9
 #: Of a height: labels below have no peak worth the name.

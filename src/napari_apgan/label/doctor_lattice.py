@@ -96,9 +96,7 @@ def find_mates(xy: Floats, kinds: Names, spacing_px: float) -> Mates:
 
 
 def _repeat(steps: Floats, has: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Tell which steps repeat: where a bond of a honeycomb leads back to an atom, its opposite
-    leads into a ring; a translation leads to an atom both ways.
-    """
+    """Tell which steps repeat: leading to an atom both ways, as a honeycomb's bonds do not."""
     apart, opposite = cKDTree(steps).query(-steps)
     there, back = has, has[:, np.asarray(opposite)]
     both = (there & back).sum(axis=0) >= 0.5 * np.maximum((there | back).sum(axis=0), 1)
@@ -154,12 +152,13 @@ def empty_sites(
 def expected_places(xy: Floats, mates: Mates, spacing_px: float) -> Floats:
     """Return where the atoms one translation away expect each atom.
 
-    Mates may lie half a spacing off here: an atom that is itself misplaced misses all of them alike.
+    Mates may lie half a spacing off here: a misplaced atom misses all of them alike.
 
     Returns
     -------
     (N, 2) array
-        Median over the mates of their position less the step to them; NaN for fewer than three.
+        Median over the mates of their position less the step to them; NaN for fewer than five, and
+        where they do not agree.
     """
     places = np.full(xy.shape, np.nan)
     if not len(mates.steps):
@@ -168,7 +167,12 @@ def expected_places(xy: Floats, mates: Mates, spacing_px: float) -> Floats:
     distance, index = cKDTree(xy).query(targets)
     each = (xy[np.asarray(index)] - targets).reshape(len(xy), -1, 2) + xy[:, None]
     each[(np.asarray(distance) > 0.5 * spacing_px).reshape(len(xy), -1)] = np.nan
-    enough = np.isfinite(each[:, :, 0]).sum(axis=1) >= 3
+    enough = np.isfinite(each[:, :, 0]).sum(axis=1) >= 5
     if enough.any():
-        places[enough] = np.nanmedian(each[enough], axis=1)
+        middle = np.nanmedian(each[enough], axis=1)
+        scatter = np.nanmedian(
+            np.hypot(*(each[enough] - middle[:, None]).transpose(2, 0, 1)), axis=1
+        )
+        middle[scatter > 0.15 * spacing_px] = np.nan
+        places[enough] = middle
     return places

@@ -25,7 +25,7 @@ _RADII: tuple[int, ...] = (
 
 #: Two labels are one atom when closer than this part of the distance usual between their elements.
 CLOSEST = 0.62
-#: Bonds are at least this part of the sum of the radii: multiple bonds, foreshortened in projection.
+#: Bonds are at least this part of the sum of the radii: double ones, foreshortened ones.
 SHORTEST_BOND = 0.66
 #: From this many neighbours on the labels themselves say what is usual.
 ENOUGH = 10
