@@ -1,7 +1,7 @@
 """From maps to atoms: positions, error bars, bounds, and scores against a truth."""
 
 from .bounds import bayesian_pm, cramer_rao_pm, mean_radial_pm
-from .fit import learn_kernel, refine
+from .fit import learn_kernel, refine, usual_kernel
 from .kernels import Kernel
 from .matching import match
 from .peaks import find_atoms
@@ -21,4 +21,5 @@ __all__ = [
     "refine",
     "score",
     "score_frames",
+    "usual_kernel",
 ]

@@ -6,7 +6,7 @@ with all its tails or fringes, learned from the frame itself (:mod:`~.together`)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,10 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 
 from .fits import Fits
-from .jointly import Begin, fits_of, kernel_of, run
-from .kernels import Kernel, half_widths
+from .jointly import Begin, fits_of, kernel_of, run, spacing_px
+from .kernels import Kernel, half_widths, mean_kernel
 from .local import fit_locally, left_in_discs
-from .pieces import fit_in_pieces, is_large
+from .pieces import fit_in_pieces, is_large, learn_from_part
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +39,7 @@ def refine(
     *,
     polarity: Polarity | Mapping[str, Polarity] = "bright",
     kernel: Kernel | None = None,
+    prior: Kernel | None = None,
 ) -> pd.DataFrame:
     """Refine positions on the raw image, with standard errors.
 
@@ -53,6 +54,10 @@ def refine(
     kernel : Kernel, optional
         What single atoms look like (:func:`~napari_apgan.measure.learn_kernel`); learned from the
         frame when left out.
+    prior : Kernel, optional
+        What the kernel that is learned from the frame is drawn to where the frame leaves it open:
+        on a perfect lattice all atoms have the same neighbours, and what a tail adds to a peak
+        cannot be told from the peak (:func:`~napari_apgan.measure.usual_kernel`).
 
     Returns
     -------
@@ -85,19 +90,24 @@ def refine(
     mapped = atoms[["x_map_px", "y_map_px"]].to_numpy(np.float64)
     start = np.where(np.isfinite(mapped), mapped, atoms[["x_px", "y_px"]].to_numpy(np.float64))
     sign = _signs(atoms["element"], polarity)
-    return _fit(frame, start, atoms["element"], sign, kernel).table(atoms, frame)
+    return _fit(frame, start, atoms["element"], sign, kernel, prior).table(atoms, frame)
 
 
 def _fit(
-    frame: Frame, start: Floats, elements: pd.Series, sign: Floats, kernel: Kernel | None
+    frame: Frame,
+    start: Floats,
+    elements: pd.Series,
+    sign: Floats,
+    kernel: Kernel | None,
+    prior: Kernel | None,
 ) -> Fits:
     """Choose how to fit, and fit."""
     if len(start) < FEWEST_FOR_A_KERNEL and kernel is None:
         return fit_locally(frame, start, elements, sign)
     if is_large(frame.shape, len(start)):
-        return fit_in_pieces(frame, start, elements, sign, kernel)
+        return fit_in_pieces(frame, start, elements, sign, kernel, prior)
     begin = Begin.of(frame, elements, start, sign)
-    fit = run(begin, frame.valid, kernel, held=False)
+    fit = run(begin, frame.valid, kernel, held=False, prior=prior)
     joint = fits_of(fit, begin, sign)
     if kernel is not None or begin.spacing < SPARSE * begin.width:
         return joint
@@ -148,6 +158,40 @@ def learn_kernel(
         amplitude=state.amplitude * heights, width_px=half_widths(stamps)[state.element]
     )
     return kernel, table
+
+
+def usual_kernel(
+    labelled: Iterable[tuple[Frame, pd.DataFrame]],
+    *,
+    polarity: Polarity | Mapping[str, Polarity] = "bright",
+) -> Kernel | None:
+    """Return what single atoms look like in labelled frames: a `prior` for :func:`refine`.
+
+    The mean of the kernels of the frames. Labels need not be exact: they are where fits of the
+    positions begin. Displaced atoms and defects in them tell what a perfect lattice does not.
+
+    Parameters
+    ----------
+    labelled : iterable of (Frame, DataFrame)
+        Frames of one pixel size, and all their atoms. Those with fewer than 12 are left out.
+    polarity : {"bright", "dark"} or mapping
+
+    Returns
+    -------
+    Kernel, or None
+        When no frame has enough atoms.
+    """
+    kernels = []
+    for frame, atoms in labelled:
+        if len(atoms) < FEWEST_FOR_A_KERNEL:
+            continue
+        xy, elements, sign = positions(atoms), atoms["element"], _signs(atoms["element"], polarity)
+        if is_large(frame.shape, len(xy)):
+            kernels.append(learn_from_part(frame, xy, elements, sign, spacing_px(xy)))
+        else:
+            begin = Begin.of(frame, elements, xy, sign)
+            kernels.append(kernel_of(run(begin, frame.valid, None, held=False), begin))
+    return mean_kernel(kernels) if kernels else None
 
 
 def _signs(elements: pd.Series, polarity: Polarity | Mapping[str, Polarity]) -> Floats:

@@ -29,6 +29,8 @@ CG_ROUNDS = 30
 #: How large a kernel's tail or fringe may be beyond two widths, and where it has fallen to 1 / e,
 #: as part of the reach.
 TAIL_SIZE, TAIL_DECAY = 0.1, 0.15
+#: How far a kernel may be from the expected one, as part of how large it may be without.
+NEAR_EXPECTED = 0.1
 #: By what part the heights of all atoms of an element may change together in one round.
 COMMON_HEIGHT = 1.0
 #: No pixel's residual is raised by more than one over one less this.
@@ -101,13 +103,14 @@ class Scene:
         self.k2 = (kx**2 + ky**2).astype(np.float32)
         self.trends = _polynomials(image.shape)
         self._filled = gaussian_filter(self.weight, smooth_px, mode="constant")
-        self.use(profile)
-
-    def use(self, profile: Profile) -> None:
-        """Take another basis for the kernel (of the same reach)."""
+        self.expected: State | None = None
         self.profile = profile
         self.functions = profile.functions()
         self.basis_hats = [self.canvas.kernel_hat(f) * self.prefilter for f in self.functions]
+
+    def expect(self, state: State) -> None:
+        """Draw the kernel to that of a state, where the frame leaves it open."""
+        self.expected = state
 
     def kernel_hats(self, state: State) -> list[Hat]:
         """Return the filtered transform of the kernel of each element."""
@@ -229,8 +232,13 @@ class Step:
         spread = np.where(r <= 2 * width, 1.0, TAIL_SIZE * tail)
         spread = np.where(scene.profile.orders > 0, 0.3 * spread, spread)
         blur = np.full(len(state.blur) - 1, 1.0 / (0.2 * width**2) ** 2)
+        weights_off, blur_off = state.weights, state.blur[1:]
+        if scene.expected is not None:
+            spread = NEAR_EXPECTED * spread
+            weights_off = weights_off - scene.expected.weights
+            blur_off = blur_off - scene.expected.blur[1:]
         precision = np.concatenate([heights, 1.0 / spread**2, blur, small])
-        return precision, -np.concatenate([0 * heights, state.weights, state.blur[1:], state.trend])
+        return precision, -np.concatenate([0 * heights, weights_off, blur_off, state.trend])
 
     def split(self, vector: Floats) -> tuple[Floats, Floats]:
         """Return the (3, N) part of the atoms and the part that is shared."""

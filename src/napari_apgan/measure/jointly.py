@@ -75,7 +75,13 @@ class Begin:
         )
 
 
-def run(begin: Begin, valid: NDArray[np.bool_], kernel: Kernel | None, held: bool) -> Together:
+def run(
+    begin: Begin,
+    valid: NDArray[np.bool_],
+    kernel: Kernel | None,
+    held: bool,
+    prior: Kernel | None = None,
+) -> Together:
     """Fit all atoms together from what was seen at first."""
     return fit_together(
         begin.image,
@@ -86,6 +92,7 @@ def run(begin: Begin, valid: NDArray[np.bool_], kernel: Kernel | None, held: boo
         width=begin.width,
         spacing=begin.spacing,
         known=None if kernel is None else (kernel, list(begin.names)),
+        prior=None if prior is None else (prior, list(begin.names)),
         held=held,
     )
 

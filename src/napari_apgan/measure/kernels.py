@@ -20,8 +20,8 @@ from .canvas import Canvas
 
 Floats = NDArray[np.float64]
 
-#: Distance of the splines in widths of the peak.
-SPLINE_STEP = 0.6
+#: Radii for each spline at which a profile is brought to other splines.
+SAMPLES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,7 @@ class Profile:
         line = np.arange(-self.reach_px, self.reach_px + 1)
         x, y = line[None, :], line[:, None]
         r, angle = np.hypot(x, y) / self.step_px, np.arctan2(y, x)
-        spline = BSpline.basis_element(np.arange(-2, 3), extrapolate=False)
-        rings = np.stack([_ring(spline, r, n) for n in range(self.n_round)])
+        rings = _rings(self.n_round, r)
         parts = [rings]
         for m in self.harmonics:
             parts += [rings[2:] * np.cos(m * angle), rings[2:] * np.sin(m * angle)]
@@ -75,6 +74,28 @@ class Profile:
     def with_harmonics(self, *harmonics: int) -> Profile:
         """Return the basis with other harmonics."""
         return replace(self, harmonics=tuple(harmonics))
+
+
+def mean_kernel(kernels: Sequence[Kernel]) -> Kernel:
+    """Return the mean of kernels, on the basis of the first; blurs are counted from the least."""
+    profile = kernels[0].profile
+    same = [k.on(profile) for k in kernels]
+    names = sorted({name for k in same for name in k.blur_px2})
+    blur = {
+        name: float(
+            np.mean(
+                [k.blur_px2[name] - min(k.blur_px2.values()) for k in same if name in k.blur_px2]
+            )
+        )
+        for name in names
+    }
+    return Kernel(profile.with_harmonics(), np.mean([k.weights for k in same], axis=0), blur)
+
+
+def _rings(count: int, r: Floats) -> Floats:
+    """Return the first splines at distances r in steps, (count, …)."""
+    spline = BSpline.basis_element(np.arange(-2, 3), extrapolate=False)
+    return np.stack([_ring(spline, r, n) for n in range(count)])
 
 
 def _ring(spline: BSpline, r: Floats, n: int) -> Floats:
@@ -115,6 +136,28 @@ class Kernel:
                 "it from a frame that shows them all."
             )
         return np.array([self.blur_px2[e] for e in elements])
+
+    def on(self, profile: Profile, scale: float = 1.0) -> Kernel:
+        """Return the round part of the kernel on another basis, `scale` times as large.
+
+        Parameters
+        ----------
+        profile : Profile
+        scale : float
+            Pixels of the new kernel in one of this, such as the ratio of the pixel sizes.
+        """
+        line = np.linspace(0.0, profile.reach_px, SAMPLES * profile.n_round)
+        old, new = (
+            _rings(p.n_round, line / step)
+            for p, step in (
+                (self.profile, self.profile.step_px * scale),
+                (profile, profile.step_px),
+            )
+        )
+        values = self.weights[: self.profile.n_round] @ old
+        weights = np.linalg.lstsq(new.T, values, rcond=None)[0]
+        blur = {name: b * scale**2 for name, b in self.blur_px2.items()}
+        return Kernel(profile.with_harmonics(), weights, blur)
 
     def stamps(self, elements: Sequence[str]) -> Floats:
         """Return the images of elements on whole pixels, (elements, 2 reach + 1, 2 reach + 1).

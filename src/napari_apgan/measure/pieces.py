@@ -42,12 +42,17 @@ def is_large(shape: tuple[int, int], n_atoms: int) -> bool:
 
 
 def fit_in_pieces(
-    frame: Frame, start: Floats, elements: pd.Series, sign: Floats, kernel: Kernel | None
+    frame: Frame,
+    start: Floats,
+    elements: pd.Series,
+    sign: Floats,
+    kernel: Kernel | None,
+    prior: Kernel | None,
 ) -> Fits:
     """Fit a large frame tile by tile; arguments as those of a fit of the whole."""
     spacing = spacing_px(start)
     if kernel is None:
-        kernel = _learn(frame, start, elements, sign, spacing)
+        kernel = learn_from_part(frame, start, elements, sign, spacing, prior)
     halo = kernel.profile.reach_px + NEIGHBOURS_ALONG * spacing
     side = float(np.clip(spacing * np.sqrt(TILE_ATOMS), 4 * halo, TILE_PX))
 
@@ -105,8 +110,13 @@ def _fit_part(
     return replace(fits, xy=fits.xy + origin, start=fits.start + origin)
 
 
-def _learn(
-    frame: Frame, start: Floats, elements: pd.Series, sign: Floats, spacing: float
+def learn_from_part(
+    frame: Frame,
+    start: Floats,
+    elements: pd.Series,
+    sign: Floats,
+    spacing: float,
+    prior: Kernel | None = None,
 ) -> Kernel:
     """Learn the kernel from the part with most kinds of atoms and most atoms."""
     side = spacing * np.sqrt(LEARN_FROM)
@@ -122,7 +132,7 @@ def _learn(
     part, origin = _cut(frame, best[1], best[2])
     which = np.flatnonzero(((start >= best[1]) & (start < best[2])).all(axis=1))
     begin = Begin.of(part, elements.iloc[which], start[which] - origin, sign[which])
-    kernel = kernel_of(run(begin, part.valid, None, held=False), begin)
+    kernel = kernel_of(run(begin, part.valid, None, held=False, prior=prior), begin)
     # What that part does not show is taken to look like the sharpest of what it does.
     blur = {str(n): min(kernel.blur_px2.values()) for n in np.unique(names)}
     return replace(kernel, blur_px2=blur | dict(kernel.blur_px2))

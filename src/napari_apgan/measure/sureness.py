@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from napari_apgan.atoms import positions
 
 from .calibration import ReliabilityCurve, coverage, reliability
-from .score import FrameToScore, match_atoms, region_mask_of
+from .score import FrameToScore, match_atoms
 
 Floats = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
-from .beyond import continue_lattice
+from .beyond import continue_lattice, lattice_gaps, lattice_windows
 from .fisher import Correlations, local_covariances, own_blocks
 from .joint import MOST_LEVERAGE, Known, Scene, State, Step, middle
 from .kernels import Kernel, Profile
@@ -30,6 +30,8 @@ Image = NDArray[np.float32]
 HELD_ROUNDS = 1
 HELD_LONGER = 3
 LEARNING_ROUNDS = 6
+#: Rounds with everything open from which on something unlisted is an atom or nothing.
+GAP_ROUNDS = 2
 FINAL_ROUNDS = 2
 #: Levenberg's damping while the steps are long.
 DAMPING = 1e-3
@@ -62,20 +64,23 @@ REACH_OF_NEIGHBOURS = 3.3
 class Atoms:
     """Which atoms there are besides what is fitted: (N,) arrays.
 
-    `free`: in the frame, with nothing known of the place; the others continue the lattice.
-    `absent`: listed, but nothing shows there. `anchor` (N, 2): where those that are not free stand.
+    `free`: with nothing known of the place; the others are said by the lattice. `absent`: listed,
+    but nothing shows there. `gap`: in the frame but not listed; maybe nothing stands there.
+    `anchor` (N, 2): where those that are not free stand.
     """
 
     free: Bools
     absent: Bools
+    gap: Bools
     anchor: Floats
 
     def with_more(self, xy: Floats) -> Atoms:
-        """Add free atoms."""
+        """Add free atoms that are not listed."""
         n = len(xy)
         return Atoms(
             np.concatenate([self.free, np.ones(n, bool)]),
             np.concatenate([self.absent, np.zeros(n, bool)]),
+            np.concatenate([self.gap, np.ones(n, bool)]),
             np.concatenate([self.anchor, xy]),
         )
 
@@ -108,6 +113,7 @@ def fit_together(
     width: float,
     spacing: float,
     known: tuple[Kernel, list[str]] | None = None,
+    prior: tuple[Kernel, list[str]] | None = None,
     held: bool = False,
 ) -> Together:
     """Fit all atoms of a frame together.
@@ -124,10 +130,17 @@ def fit_together(
         Usual width of a peak and distance of nearest atoms, px.
     known : (Kernel, list of str), optional
         Kernel to be taken as it is, and the names of the elements; learned when left out.
+    prior : (Kernel, list of str), optional
+        What a kernel that is learned is drawn to where the frame leaves it open.
     held : bool
         Whether the positions are right already, and only the rest is to be found.
     """
-    scene, state, atoms = _begin(image, valid, xy, element, amplitude, width, spacing, known)
+    given = known or prior
+    scene, state, atoms = _begin(image, valid, xy, element, amplitude, width, spacing, given)
+    if known is None and prior is not None:
+        # A kernel that is learned comes out as sharp as its prior did, and is blurred afterwards.
+        state = _narrowest_first(state)
+        scene.expect(state)
     learn = known is None
     weight = scene.weight / max(float(scene.image[valid].var()), 1e-12)
     held_rounds = HELD_ROUNDS + (HELD_LONGER if held or len(amplitude) > 1 else 0)
@@ -142,6 +155,8 @@ def fit_together(
             weight = scene.weight / _variance(step, residual, atoms)
         if learn and fixed:
             state = _narrowest_first(state)
+        if number >= min(held_rounds + GAP_ROUNDS, rounds) - 1:
+            state, atoms = _with_filled_gaps(state, atoms)
         if number >= held_rounds - 1 and not held:
             atoms = replace(atoms, absent=_absent(state, atoms))
         if number == held_rounds and not held:
@@ -172,23 +187,26 @@ def _begin(
     amplitude: Floats,
     width: float,
     spacing: float,
-    known: tuple[Kernel, list[str]] | None,
+    given: tuple[Kernel, list[str]] | None,
 ) -> tuple[Scene, State, Atoms]:
-    """Set up the scene with the atoms around it."""
-    if known is None:
+    """Set up the scene with the atoms around it, beginning with a given kernel or a Gaussian."""
+    if given is None:
         reach = int(np.clip(round(4.5 * spacing), max(12, 5 * width), 40))
         profile = Profile(max(0.6 * width, 0.8), reach)
         gauss = np.exp(-(profile.centers_px**2) / (2 * width**2))
         weights, blur = gauss / middle(gauss), np.zeros(len(amplitude))
     else:
-        kernel, names = known
+        kernel, names = given
         profile, weights = kernel.profile, kernel.weights
         blur = kernel.blurs(names)
     scene = Scene(image, valid, profile, width, max(2.0 * spacing, 4.0 * width))
-    outside, kind = continue_lattice(xy, element, scene.image.shape, profile.reach_px, spacing)
-    element = np.concatenate([element, kind])
-    xy = np.concatenate([xy, outside])
-    free = np.arange(len(xy)) < len(xy) - len(outside)
+    shape = scene.image.shape
+    windows = lattice_windows(xy, element, shape, spacing)
+    gaps, missing = lattice_gaps(windows, shape, spacing)
+    outside, kind = continue_lattice(windows, shape, profile.reach_px, spacing)
+    number = np.repeat([0, 1, 2], [len(xy), len(gaps), len(outside)])
+    element = np.concatenate([element, missing, kind])
+    xy = np.concatenate([xy, gaps, outside])
     state = State(
         xy,
         amplitude[element],
@@ -198,7 +216,8 @@ def _begin(
         np.zeros(len(scene.trends)),
         np.zeros(scene.image.shape, dtype=np.float32),
     )
-    return scene, state, Atoms(free, np.zeros(len(xy), bool), xy.copy())
+    atoms = Atoms(number == 0, np.zeros(len(xy), bool), number == 1, xy.copy())
+    return scene, state, atoms
 
 
 def _narrowest_first(state: State) -> State:
@@ -231,7 +250,9 @@ def _known(state: State, atoms: Atoms, spacing: float, fixed: bool) -> Known:
     size = np.abs(usual) + 1e-6
     if fixed:
         spread = 0.5 * size
-    odd = atoms.free & (atoms.absent | (np.abs(state.amplitude - usual) > 4 * spread))
+    odd = (atoms.gap & ~atoms.free) | atoms.free & (
+        atoms.absent | (np.abs(state.amplitude - usual) > 4 * spread)
+    )
     spread = np.where(atoms.free, spread, np.maximum(spread, OUTSIDE_AMPLITUDE * size))
     spread = np.where(odd, 10 * size, spread)
     hold = np.where(atoms.free, 0.0, 1.0 / (OUTSIDE_PLACE * spacing) ** 2)
@@ -326,6 +347,19 @@ def _blurred(state: State, atoms: Atoms, step: Step, spacing: float) -> State:
         if own.any():
             blur[e] += float(np.median(error[own]))
     return replace(state, blur=blur)
+
+
+def _with_filled_gaps(state: State, atoms: Atoms) -> tuple[State, Atoms]:
+    """Keep what is not listed where an atom shows, as free as if it were; forget the rest."""
+    usual = _usual(state, atoms)[0]
+    filled = atoms.gap & (state.amplitude * np.sign(usual) > MISSED_AMPLITUDE * np.abs(usual))
+    keep = filled | ~atoms.gap
+    state = replace(
+        state, xy=state.xy[keep], amplitude=state.amplitude[keep], element=state.element[keep]
+    )
+    return state, Atoms(
+        (atoms.free | filled)[keep], atoms.absent[keep], atoms.gap[keep], atoms.anchor[keep]
+    )
 
 
 def _with_missed(
