@@ -227,9 +227,7 @@ def questions(out: Guess, names: tuple[str, ...], *, calibrated: bool) -> tuple[
     if out.order < SURE:
         as_is = f"{names[out.x]} is x (column), {names[out.y]} is y (row)"
         turned = f"{names[out.y]} is x (column), {names[out.x]} is y (row)"
-        asked.append(
-            Question("order", "Which column is x, along the width?", (as_is, turned))
-        )
+        asked.append(Question("order", "Which column is x, along the width?", (as_is, turned)))
     if out.unit_sure < SURE:
         options = [out.unit, *[u for u in ("px", "nm", "Å", "pm") if u != out.unit]]
         asked.append(Question("unit", "In which unit are the positions?", tuple(options)))

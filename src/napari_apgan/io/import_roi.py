@@ -77,9 +77,7 @@ def read_rois(path: Path) -> list[RoiPoints]:
             f"{file.name} could not be read as points of ImageJ's ROI manager ({explain(error)})."
         ) from error
     if not found:
-        raise UserError(
-            f"{file.name} holds no points: save a point selection in the ROI manager."
-        )
+        raise UserError(f"{file.name} holds no points: save a point selection in the ROI manager.")
     return found
 
 

@@ -234,9 +234,7 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     if array.ndim == 3 and array.shape[0] in (3, 4) and array.shape[-1] not in (3, 4):
         array = np.moveaxis(array, 0, -1)
     if array.ndim != 3 or array.shape[-1] not in (3, 4) or array.dtype != np.uint8:
-        raise UserError(
-            f"{file.name} is no coloured map (shape {array.shape}, {array.dtype})."
-        )
+        raise UserError(f"{file.name} is no coloured map (shape {array.shape}, {array.dtype}).")
     return np.ascontiguousarray(array[..., :3])
 
 

@@ -16,7 +16,6 @@ from napari_apgan.regions import Region
 
 from .doctor_areas import (
     discs_touch,
-    doubtful_areas,
     in_ignored_area,
     incomplete,
     missed,
@@ -26,6 +25,7 @@ from .doctor_atoms import Patient, no_neighbour, off_peak, too_close, wrong_elem
 from .doctor_evidence import flatten, look
 from .doctor_fixes import Fixed, apply_fix
 from .doctor_lattice import find_mates
+from .doctor_thick import doubtful_areas
 from .doctor_types import Act, DoctorSettings, Fix, Point, Report, Suspect, SuspectKind
 
 __all__ = [

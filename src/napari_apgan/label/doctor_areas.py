@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from napari_apgan.regions import Region, learn_mask
 
 from .doctor_atoms import Patient
-from .doctor_evidence import heights, local_noise
+from .doctor_evidence import heights
 from .doctor_lattice import empty_sites
 from .doctor_radii import CLOSEST
 from .doctor_types import Fix, Point, Suspect
@@ -29,10 +28,6 @@ ON_SITE_SIGMAS, ELSEWHERE_SIGMAS = 2.5, 4.5
 HOPELESS = 1.0
 #: Part of a region's atoms without a label, and how many, that make it incomplete.
 INCOMPLETE, INCOMPLETE_ATOMS = 0.03, 3
-#: A light element is doubtful where its peaks stand out of the noise by less than this.
-DOUBTFUL_SIGMAS = 2.5
-#: Atoms whose mean decides that.
-TOGETHER = 9
 
 
 def missed(patient: Patient, regions: Sequence[Region]) -> list[Suspect]:
@@ -223,8 +218,8 @@ def outside_regions(patient: Patient, regions: Sequence[Region]) -> list[Suspect
         if near.sum() < 2:
             continue
         covered |= near
-        grown = _hull(np.concatenate([np.asarray(region.polygon), _padded(e.xy[near], e.spacing_px)]),
-                      patient.frame.shape)  # fmt: skip
+        corners = [np.asarray(region.polygon), padded(e.xy[near], e.spacing_px)]
+        grown = hull(np.concatenate(corners), patient.frame.shape)
         x, y = e.xy[near].mean(axis=0).tolist()
         out.append(
             Suspect(
@@ -255,14 +250,15 @@ def _along(region: Region, step: float) -> Floats:
     return np.concatenate(parts)
 
 
-def _padded(xy: Floats, spacing_px: float) -> Floats:
+def padded(xy: Floats, spacing_px: float) -> Floats:
+    """Return points half a spacing around each position."""
     turn = np.linspace(0, 2 * np.pi, 8, endpoint=False)
     ring = 0.5 * spacing_px * np.column_stack([np.cos(turn), np.sin(turn)])
-    padded: Floats = (xy[:, None] + ring[None]).reshape(-1, 2)
-    return padded
+    around: Floats = (xy[:, None] + ring[None]).reshape(-1, 2)
+    return around
 
 
-def _hull(xy: Floats, shape: tuple[int, int]) -> tuple[tuple[float, float], ...]:
+def hull(xy: Floats, shape: tuple[int, int]) -> tuple[tuple[float, float], ...]:
     """Return the corners of the convex hull, kept on the frame."""
     xy = np.clip(xy, -0.5, np.array(shape[::-1]) - 0.5)
     try:
@@ -311,95 +307,3 @@ def discs_touch(
             region_id=-1,
         )
     ]
-
-
-def doubtful_areas(patient: Patient) -> list[Suspect]:
-    """Find areas where the lightest element's peaks hardly stand out, mostly thick ones.
-
-    Each atom is judged with the nearest ones of its element: their median height over what the
-    pixels' noise there gives a height.
-    """
-    e = patient.evidence
-    names = [n for n in e.populations if (e.kinds == n).sum() >= TOGETHER]
-    if len(names) < 2:
-        return []
-    typical = {n: abs(float(np.median(e.common[e.kinds == n]))) for n in names}
-    light = min(typical, key=lambda n: typical[n])
-    if typical[light] > 0.7 * max(typical.values()):  # none is much lighter than the others
-        return []
-    mine = np.flatnonzero(e.kinds == light)
-    xy, p = e.xy[mine], e.populations[light]
-    around = np.asarray(cKDTree(xy).query(xy, k=TOGETHER)[1])
-    noise = local_noise(patient.frame, 2.0 * e.spacing_px) / np.sqrt((p.kernel**2).sum())
-    column, row = np.rint(np.clip(xy, 0, np.array(noise.shape[::-1]) - 1)).astype(int).T
-    clear = np.median(e.height[mine][around], axis=1) / np.maximum(noise[row, column], 1e-9)
-    doubtful = clear < DOUBTFUL_SIGMAS / patient.strictness
-    if doubtful.sum() < 3:
-        return []
-    background = _background(patient)
-    thin = float(np.quantile(background, 0.2))
-    out = []
-    for group in _groups(xy[doubtful], 1.6 * _spacing(xy)):
-        rows = mine[doubtful][group]
-        if len(rows) < 3:
-            continue
-        place = e.xy[rows]
-        column, row = np.rint(place).astype(int).T
-        rise = float(np.median(background[
-            np.clip(row, 0, background.shape[0] - 1), np.clip(column, 0, background.shape[1] - 1)
-        ])) / max(thin, 1e-9)  # fmt: skip
-        why = f", where the background is {rise:.1f} times that of thin areas" if rise > 1.2 else ""
-        x, y = place.mean(axis=0).tolist()
-        area = Region(
-            id=0, kind="ignore", polygon=_hull(_padded(place, e.spacing_px), patient.frame.shape)
-        )
-        out.append(
-            Suspect(
-                "doubtful area",
-                0.4,
-                f"{len(rows)} {light} hardly stand out here ({float(np.median(clear[doubtful][group])):.1f}"
-                f" times the noise){why}: label {light} in thinner areas, or leave this one out.",
-                x,
-                y,
-                Fix("set region", "Ignore this area", region=area),
-                tuple(patient.ids[rows].tolist()),
-                region_id=-1,
-            )
-        )
-    return out
-
-
-def _spacing(xy: Floats) -> float:
-    return float(np.median(np.asarray(cKDTree(xy).query(xy, k=2)[0])[:, 1]))
-
-
-def _background(patient: Patient) -> Floats:
-    """Return the image smoothed over two spacings, above its darkest pixels."""
-    frame = patient.frame
-    weight = frame.valid.astype(np.float64)
-    sigma = 2.0 * patient.evidence.spacing_px
-    total = gaussian_filter(frame.data * weight, sigma) / np.maximum(
-        gaussian_filter(weight, sigma), 1e-3
-    )
-    above: Floats = total - min(float(np.quantile(frame.data[frame.valid], 0.001)), total.min())
-    return above
-
-
-def _groups(xy: Floats, reach: float) -> list[list[int]]:
-    """Return which points hang together by steps of at most `reach`."""
-    near = cKDTree(xy).query_ball_point(xy, reach)
-    seen: set[int] = set()
-    groups = []
-    for start in range(len(xy)):
-        if start in seen:
-            continue
-        group, todo = [], [start]
-        seen.add(start)
-        while todo:
-            one = todo.pop()
-            group.append(one)
-            fresh = [k for k in near[one] if k not in seen]
-            seen.update(fresh)
-            todo += fresh
-        groups.append(group)
-    return groups

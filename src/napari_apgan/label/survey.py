@@ -1,0 +1,450 @@
+"""A folder of many files as a table: what each is, what it shows, and whether a model fits it."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_apgan.errors import UserError
+from napari_apgan.frames import Frame, Progress, Source
+from napari_apgan.io import READABLE, content_hash, open_source
+from napari_apgan.models.card import ModelCard
+from napari_apgan.predict.resample import LARGEST_RATIO
+from napari_apgan.simulate.match.lattice import Peaks, scale_between
+
+from .survey_image import Shown, likeness, show, symmetry
+
+Contrast = Literal["bright", "dark", "mixed"]
+
+#: Small pictures more alike than this are of one image, saved again or exposed again.
+SAME_PICTURE = 0.97
+#: Two lattices are of one material when this part of their peaks agrees.
+SAME_LATTICE = 0.45
+#: What the same symmetry and spacing are worth.
+SAME_CELL = 0.6
+#: And their pixel sizes are right when the factor between them is within this.
+SCALE_TOLERANCE = 0.06
+#: Skewness that says clearly which way the contrast is.
+CLEAR_SKEWNESS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyReference:
+    """What the files are compared with: a model, a labelled image, or both.
+
+    Parameters
+    ----------
+    name : str
+    pixel_size_pm : float, optional
+        That the model was trained at.
+    contrast : {"bright", "dark", "mixed"}, optional
+        None where it is not known.
+    peaks : Peaks, optional
+        Frequencies of its lattice in cycles per **pm**.
+    lattice : str
+        Its symmetry, as of a row.
+    spacing_pm : float, optional
+        Its largest lattice spacing.
+    by_contrast : bool
+        The model finds atoms of any material, as the bundled one does.
+    """
+
+    name: str
+    pixel_size_pm: float | None = None
+    contrast: Contrast | None = None
+    peaks: Peaks | None = None
+    lattice: str = ""
+    spacing_pm: float | None = None
+    by_contrast: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyRow:
+    """One file of the folder.
+
+    Parameters
+    ----------
+    path : Path
+    error : str
+        Why it could not be read; all else is then unknown.
+    n_frames : int
+    shape : (int, int)
+        (rows, columns).
+    dtype : str
+    pixel_size_pm : (float, float), optional
+        Along y and x, where the file says it credibly; `pixel_note` says why not.
+    pixel_note : str
+    detector, magnification, title : str
+        As the file says; empty where it does not.
+    details : mapping
+        What else the file says.
+    sha256 : str
+        Of the file.
+    duplicate_of, looks_like : Path, optional
+        An earlier file with the same bytes; with nearly the same picture.
+    likeness : float
+        Correlation of the small pictures behind `looks_like`.
+    blank : str
+        Why there is nothing to see; empty otherwise.
+    lattice : str
+        ``square``, ``rectangular``, ``hexagonal``, ``rhombic``, ``oblique``; empty without one.
+    spacing_px, spacing_pm : float, optional
+        The largest lattice spacing.
+    finest_px, finest_pm : float, optional
+        Finest period that stands out of the noise: the smaller, the sharper.
+    material : float, optional
+        0..1: part of the lattice's peaks that agrees with the reference's.
+    scale : float, optional
+        This file's lattice in pm over the reference's: 1 when both pixel sizes are right.
+    fits : bool, optional
+        Whether the reference's model can be applied; None without a reference.
+    why : str
+        Why not, or what to look at; one sentence.
+    seconds : float
+        Spent on it.
+    """
+
+    path: Path
+    error: str = ""
+    n_frames: int = 0
+    shape: tuple[int, int] = (0, 0)
+    dtype: str = ""
+    pixel_size_pm: tuple[float, float] | None = None
+    pixel_note: str = ""
+    detector: str = ""
+    magnification: str = ""
+    title: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+    sha256: str = ""
+    duplicate_of: Path | None = None
+    looks_like: Path | None = None
+    likeness: float = 0.0
+    blank: str = ""
+    lattice: str = ""
+    spacing_px: float | None = None
+    spacing_pm: float | None = None
+    finest_px: float | None = None
+    finest_pm: float | None = None
+    material: float | None = None
+    scale: float | None = None
+    fits: bool | None = None
+    why: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class SeenFiles:
+    """What is kept of the files so far, to know duplicates: 2 kB a file."""
+
+    by_hash: dict[str, Path] = field(default_factory=dict)
+    thumbs: list[tuple[Path, tuple[int, int], NDArray[np.float16]]] = field(default_factory=list)
+
+
+def find_images(folder: str | os.PathLike[str], *, recursive: bool = True) -> list[Path]:
+    """Return the files of a folder that may be images, in the order of their names.
+
+    Hidden files, projects (``*.apgan``), and ``.emi`` files beside their ``.ser`` are passed over.
+
+    Raises
+    ------
+    UserError
+        When there is no such folder, or it holds no image.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise UserError(f"There is no folder {root}.")
+    found = []
+    for here, folders, names in os.walk(root, onerror=None):
+        folders[:] = sorted(f for f in folders if recursive and f[0] != "." and f[-6:] != ".apgan")
+        stems = [re.sub(r"_\d+$", "", Path(n).stem) for n in names if n.lower().endswith(".ser")]
+        for name in sorted(names):
+            suffix = Path(name).suffix.lower()
+            beside = suffix == ".emi" and Path(name).stem in stems
+            if suffix in READABLE and name[0] != "." and not beside:
+                found.append(Path(here) / name)
+    if not found:
+        raise UserError(f"{root} holds no image that can be read.")
+    return sorted(found)
+
+
+def survey_folder(
+    folder: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    reference: SurveyReference | None = None,
+    recursive: bool = True,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Iterator[SurveyRow]:
+    """Look at every file of a folder, one row at a time.
+
+    Of each file only its first frame is read, and nothing of it is kept but its hash and a small
+    picture.
+
+    Parameters
+    ----------
+    folder : path, or iterable of paths
+    reference : SurveyReference, optional
+        The model or the labelled image that the files are to fit.
+    recursive : bool
+    progress : callable, optional
+        Called with (done, total, name) before each file and after the last.
+    cancelled : callable, optional
+        Asked before each file.
+
+    Yields
+    ------
+    SurveyRow
+
+    Raises
+    ------
+    UserError
+        When the folder cannot be read; a file that cannot only says so in its row.
+    """
+    if isinstance(folder, (str, os.PathLike)):
+        files = find_images(folder, recursive=recursive)
+    else:
+        files = [Path(f) for f in folder]
+    seen = SeenFiles()
+    for number, path in enumerate(files):
+        if cancelled is not None and cancelled():
+            return
+        if progress is not None:
+            progress(number, len(files), path.name)
+        yield survey_file(path, reference=reference, seen=seen)
+    if progress is not None:
+        progress(len(files), len(files), "")
+
+
+def survey_file(
+    path: str | os.PathLike[str],
+    *,
+    reference: SurveyReference | None = None,
+    seen: SeenFiles | None = None,
+) -> SurveyRow:
+    """Look at one file; what is wrong with it stands in the row.
+
+    Parameters
+    ----------
+    path : path
+    reference : SurveyReference, optional
+    seen : SeenFiles, optional
+        The files before it, which it is compared with and added to.
+    """
+    begun = time.perf_counter()
+    file = Path(path)
+    seen = SeenFiles() if seen is None else seen
+    try:
+        digest = content_hash(file)
+        source = open_source(file)
+        frame = source.frame(0)
+    except UserError as error:
+        fits = None if reference is None else False
+        spent = time.perf_counter() - begun
+        return SurveyRow(file, error=str(error), fits=fits, why=str(error), seconds=spent)
+    shown = show(frame)
+    duplicate = seen.by_hash.setdefault(digest, file)
+    twin, alike = (None, 0.0) if duplicate != file else _twin(seen, frame.shape, shown)
+    if duplicate == file and not shown.blank:
+        seen.thumbs.append((file, frame.shape, shown.thumb))
+    found = _lattice(frame, shown)
+    material, scale = _compare(frame, shown, reference)
+    fits, why = judge(frame, shown, reference, material, scale)
+    pixel = frame.calibration
+    finest_pm = (
+        shown.finest_px * pixel.mean_pm
+        if shown.finest_px is not None and pixel.mean_pm is not None
+        else None
+    )
+    return SurveyRow(
+        path=file,
+        n_frames=source.n_frames,
+        shape=frame.shape,
+        dtype=str(source.dtype),
+        pixel_size_pm=None
+        if pixel.y_pm is None or pixel.x_pm is None
+        else (pixel.y_pm, pixel.x_pm),
+        pixel_note=pixel.note,
+        detector=_detector(source),
+        magnification=source.metadata.get("magnification", ""),
+        title=source.metadata.get("title", ""),
+        details=dict(source.metadata),
+        sha256=digest,
+        duplicate_of=None if duplicate == file else duplicate,
+        looks_like=twin,
+        likeness=alike,
+        blank=shown.blank,
+        lattice=found[0],
+        spacing_px=found[1],
+        spacing_pm=found[2],
+        finest_px=shown.finest_px,
+        finest_pm=finest_pm,
+        material=material,
+        scale=scale,
+        fits=fits,
+        why=why,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _twin(seen: SeenFiles, shape: tuple[int, int], shown: Shown) -> tuple[Path | None, float]:
+    """Return the earlier file whose small picture is nearly the same, and how nearly."""
+    best, most = None, SAME_PICTURE
+    for path, other_shape, thumb in seen.thumbs:
+        aspect = (shape[0] * other_shape[1]) / max(shape[1] * other_shape[0], 1)
+        alike = likeness(shown.thumb, thumb) if 0.98 < aspect < 1.02 else 0.0
+        if alike >= most:
+            best, most = path, alike
+    return best, most if best is not None else 0.0
+
+
+def _detector(source: Source) -> str:
+    """Return the detector that the file or its title names."""
+    for key in ("detector", "signal", "signal type"):
+        if source.metadata.get(key):
+            return source.metadata[key]
+    words = f"{source.metadata.get('title', '')} {source.name}"
+    found = re.search(
+        r"(?<![A-Za-z])(HAADF|LAADF|ADF|ABF|iDPC|DPC|BF|HRTEM|TEM)(?![A-Za-z])", words
+    )
+    return found[1] if found else ""
+
+
+def _lattice(frame: Frame, shown: Shown) -> tuple[str, float | None, float | None]:
+    """Return the lattice's name and its largest spacing in px and pm."""
+    if shown.basis is None:
+        return "", None, None
+    longest_px = 1 / float(np.linalg.norm(shown.basis, axis=1).min())
+    matrix = frame.calibration.matrix_pm
+    if matrix is None:
+        return symmetry(shown.basis), longest_px, None
+    # Frequencies per px become frequencies per pm by the inverse of the matrix of pixels.
+    per_pm = shown.basis @ np.linalg.inv(np.asarray(matrix))
+    return symmetry(per_pm), longest_px, 1 / float(np.linalg.norm(per_pm, axis=1).min())
+
+
+def _peaks_per_pm(frame: Frame, shown: Shown) -> Peaks | None:
+    matrix = frame.calibration.matrix_pm
+    if matrix is None or len(shown.peaks) < 2:
+        return None
+    per_pm = shown.peaks[:, :2] @ np.linalg.inv(np.asarray(matrix))
+    return Peaks(np.hypot(per_pm[:, 0], per_pm[:, 1]), shown.peaks[:, 2])
+
+
+def _compare(
+    frame: Frame, shown: Shown, reference: SurveyReference | None
+) -> tuple[float | None, float | None]:
+    """Return how much of two lattices agrees, and this one's spacing over the reference's."""
+    mine = _peaks_per_pm(frame, shown)
+    if reference is None or reference.peaks is None or mine is None:
+        return None, None
+    found = scale_between(mine, reference.peaks)
+    share, scale = (0.0, None) if found is None else (found[1], 1 / found[0])
+    name, _, spacing = _lattice(frame, shown)
+    if name and name == reference.lattice and spacing and reference.spacing_pm:
+        # The same cell with other peaks strong, as another detector or thickness shows it.
+        ratio = spacing / reference.spacing_pm
+        if abs(math.log(ratio)) < SCALE_TOLERANCE and share < SAME_CELL:
+            return SAME_CELL, ratio
+    return share, scale
+
+
+def judge(
+    frame: Frame,
+    shown: Shown,
+    reference: SurveyReference | None,
+    material: float | None,
+    scale: float | None,
+) -> tuple[bool | None, str]:
+    """Say whether the reference's model can be applied to a frame, and why not."""
+    if reference is None:
+        return None, ""
+    if shown.blank:
+        return False, f"Blank: {shown.blank}."
+    size = frame.calibration.mean_pm
+    if size is None and reference.pixel_size_pm is not None:
+        return False, "Its pixel size is not known: give it, or the field of view."
+    if size is not None and reference.pixel_size_pm is not None:
+        ratio = size / reference.pixel_size_pm
+        if max(ratio, 1 / ratio) > LARGEST_RATIO:
+            return False, (
+                f"A pixel is {size:.3g} pm, and {reference.name} knows "
+                f"{reference.pixel_size_pm:.3g} pm: too far apart."
+            )
+    if _inverted(shown, reference):
+        return False, f"Its contrast is the opposite of what {reference.name} knows."
+    return _judge_material(shown, reference, material, scale)
+
+
+def _inverted(shown: Shown, reference: SurveyReference) -> bool:
+    if reference.contrast not in ("bright", "dark") or abs(shown.skewness) < CLEAR_SKEWNESS:
+        return False
+    return (shown.skewness > 0) != (reference.contrast == "bright")
+
+
+def _judge_material(
+    shown: Shown, reference: SurveyReference, material: float | None, scale: float | None
+) -> tuple[bool, str]:
+    if reference.peaks is None or reference.by_contrast:
+        return True, "" if shown.basis is not None else "No lattice is seen: single atoms, or none."
+    if material is None or len(shown.peaks) < 2:
+        return False, f"No lattice is seen on it, and {reference.name} has one."
+    if material < SAME_LATTICE:
+        return False, f"Looks like another material: {material:.0%} of its lattice agrees."
+    if scale is not None and abs(math.log(scale)) > SCALE_TOLERANCE:
+        return False, (
+            f"Its lattice is {scale:.2f} times that of {reference.name}: another material, or a "
+            "false pixel size."
+        )
+    return True, ""
+
+
+def reference_from_frame(frame: Frame, name: str) -> SurveyReference:
+    """Make a reference of a labelled image.
+
+    Raises
+    ------
+    UserError
+        When its pixel size is not known, since lattices are compared in pm.
+    """
+    if not frame.calibration.known:
+        raise UserError(f"The pixel size of {name} is not known: give it before comparing others.")
+    shown = show(frame)
+    contrast: Contrast | None = None
+    if abs(shown.skewness) >= CLEAR_SKEWNESS:
+        contrast = "bright" if shown.skewness > 0 else "dark"
+    lattice, _, spacing = _lattice(frame, shown)
+    peaks = _peaks_per_pm(frame, shown)
+    return SurveyReference(name, frame.calibration.mean_pm, contrast, peaks, lattice, spacing)
+
+
+def reference_from_model(
+    card: ModelCard, name: str, example: Frame | None = None
+) -> SurveyReference:
+    """Make a reference of a model; an image that it was trained on adds the lattice.
+
+    Parameters
+    ----------
+    card : ModelCard
+    name : str
+    example : Frame, optional
+        With a pixel size.
+    """
+    known = None if example is None else reference_from_frame(example, name)
+    return SurveyReference(
+        name,
+        card.pixel_size_pm,
+        card.contrast,
+        None if known is None else known.peaks,
+        "" if known is None else known.lattice,
+        None if known is None else known.spacing_pm,
+        card.by_contrast,
+    )
