@@ -17,8 +17,9 @@ Bools = NDArray[np.bool_]
 
 #: A peak may lie this far from a site, in distances to the next site.
 TOLERANCE = 0.3
-#: A peak counts while the lattice grows when it reaches this part of its neighbours' heights.
-WEAKEST = 0.25
+#: A peak counts while the lattice grows when it reaches this part of its neighbours' heights; a
+#: hole, which is as deep everywhere, this part.
+WEAKEST, SHALLOWEST = 0.25, 0.45
 #: A cell joins when this part of its weight is there.
 SUPPORT = 0.5
 #: Cells around a new one, in whole steps, from which its place is extrapolated, and how much less
@@ -265,7 +266,8 @@ def _enter(
     inside = ground.inside(sites)
     peak, height = ground.nearest(cell, sites, tolerance)
     usual = usual_heights(grid, cell, cells)
-    there = inside & (peak >= 0) & (np.nan_to_num(height) >= WEAKEST * usual)
+    least = np.where([s.hole for s in cell.sites], SHALLOWEST, WEAKEST) * usual
+    there = inside & (peak >= 0) & (np.nan_to_num(height) >= least)
     weight = site_weights(cell)
     wanted = (inside * weight).sum(axis=1)
     share = (there * weight).sum(axis=1) / np.maximum(wanted, 1e-12)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_apgan.atoms import concat, empty_atoms, make_atoms
@@ -15,10 +15,9 @@ from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame, Progress
 
-from .cell import Cell, reduced
+from .cell import Cell
 from .growth import Ground, grow
 from .landscape import Landscape, survey
-from .period import Period, cell_at, find_period, window
 from .resolution import remarks, too_close
 from .seeds import Seeds, part_reach_px
 from .settle import Placed, place_sites, prune
@@ -38,8 +37,9 @@ MOST_GRAINS = 24
 BESIDE, AS_HIGH = 0.5, 0.7
 #: An empty site has this part of its neighbours, on all sides.
 ENCLOSED, ONE_SIDED = 0.6, 0.4
-#: Below this trust in the period a frame is smoothed more, to this part of the distance of sites.
-NOISY, SMOOTHER = 0.9, 0.3
+#: Below this trust in the period a frame is smoothed more, by these parts of the distance of sites;
+#: below the second one its sites may be noise.
+NOISY, SMOOTHER, UNTRUSTED = 0.9, (0.18, 0.3), 0.6
 #: Sites nearer to the edge of the frame (px) are not proposed.
 EDGE_PX = 0.5
 #: Sites nearer to it than so many widths of the smoothing are never called empty.
@@ -150,7 +150,7 @@ def propose(
     ground : Landscape or Frame
         A frame is surveyed first.
     cell : Cell, optional
-        From :func:`pick_cell`, :func:`~.unitcell.cell_of_structure` or an earlier proposal; its
+        From :func:`~.pick.pick_cell`, :func:`~.unitcell.cell_of_structure` or an earlier proposal; its
         `origin` is the first seed. Estimated where it is left out.
     polarity : {"bright", "dark"}
         Of a frame's atoms; a landscape has its own.
@@ -219,15 +219,19 @@ def _smoother_where_noisy(
     best = seeds.best()
     if best is None or best[1] >= NOISY:
         return landscape, seeds
-    sigma = SMOOTHER * best[0].closest_px
-    if sigma <= 1.15 * landscape.sigma_px:
-        return landscape, seeds
-    smoother = survey(landscape.frame, polarity=landscape.polarity, sigma_px=sigma)
-    again = Seeds(smoother, allowed, seeds.reach_px)
-    found = again.best()
-    if found is None or found[1] <= best[1]:
-        return landscape, seeds
-    return smoother, again
+    closest, chosen = best[0].closest_px, (landscape, seeds)
+    # Smoothing hides weak sites between strong ones, so more sites count before more trust.
+    merit = (len(best[0].sites) if best[1] > UNTRUSTED else 0, best[1])
+    for part in SMOOTHER:
+        sigma = part * closest
+        if sigma <= 1.15 * landscape.sigma_px:
+            continue
+        smoother = survey(landscape.frame, polarity=landscape.polarity, sigma_px=sigma)
+        again = Seeds(smoother, allowed, seeds.reach_px)
+        found = again.best()
+        if found is not None and (len(found[0].sites), found[1]) > merit:
+            merit, chosen = (len(found[0].sites), found[1]), (smoother, again)
+    return chosen
 
 
 def _lay(ground: Ground, cell: Cell, cancelled: Callable[[], bool] | None) -> Lattice | None:
@@ -364,69 +368,3 @@ def _extra(
                 )
             )
     return _numbered(concat(found))
-
-
-def pick_cell(
-    landscape: Landscape, atom: ArrayLike, first: ArrayLike, second: ArrayLike
-) -> tuple[Cell, str]:
-    """Make a cell of an atom and two of its neighbours.
-
-    The three are snapped to peaks. Where the steps between them do not bring the image onto itself
-    (neighbours of another sublattice, as the nearest ones in graphene), the cell around the atom is
-    found from the image instead.
-
-    Parameters
-    ----------
-    landscape : Landscape
-    atom, first, second : (2,) array
-        x, y in px.
-
-    Returns
-    -------
-    cell : Cell
-    note : str
-        What differs from what was picked; empty when nothing does.
-
-    Raises
-    ------
-    UserError
-        When the picks lie on one line or on each other, or closer than the image resolves.
-    """
-    clicks = np.array([atom, first, second], dtype=np.float64)
-    apart = np.linalg.norm(clicks - np.roll(clicks, 1, axis=0), axis=1).min()
-    reach = min(max(3.0, 2.5 * landscape.sigma_px), 0.4 * float(apart))
-    picks = np.array([_snapped(landscape, click, reach) for click in clicks])
-    basis = reduced(picks[1:] - picks[0])
-    cell = Cell((0.0, 0.0), (0.0, 0.0)).turned(basis, picks[0])
-    finest = too_close(landscape, cell)
-    if finest is not None:
-        raise UserError(finest)
-    reach = float(np.clip(4.5 * max(cell.lengths_px), 28.0, 160.0))
-    found = find_period(landscape, window(landscape, picks[0], reach))
-    note = ""
-    if found is not None:
-        whole = basis @ np.linalg.inv(found.basis)
-        if np.abs(whole - np.rint(whole)).max() < 0.15:
-            basis = np.rint(whole) @ found.basis
-        else:
-            basis = found.basis
-            note = (
-                "The atoms picked are of different kinds, so that the steps between them do not "
-                "repeat: the cell was taken from the image around them."
-            )
-    made = cell_at(landscape, picks[0], Period(basis, 1.0), reach)
-    return (cell if made is None else made), note
-
-
-def _snapped(landscape: Landscape, xy: Floats, reach: float) -> Floats:
-    """Return the strong and near peak that a pick means, or the pick."""
-    tree = landscape.peaks.tree
-    if tree is None:
-        return xy
-    near = np.asarray(tree.query_ball_point(xy, reach), dtype=np.int64)
-    if not len(near):
-        return xy
-    apart = np.linalg.norm(landscape.peaks.xy[near] - xy, axis=1)
-    score = landscape.peaks.strength[near] * np.exp(-((apart / reach) ** 2))
-    best: Floats = landscape.peaks.xy[near[int(score.argmax())]]
-    return best

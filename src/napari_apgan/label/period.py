@@ -25,14 +25,16 @@ BELIEVED = 0.25
 LEAST_SINE = 0.35
 #: Sites weaker than this part of the strongest one, or than so many standard errors of the mean
 #: cell, are none.
-WEAKEST_SITE, SIGNIFICANT = 0.10, 5.0
+WEAKEST_SITE, SIGNIFICANT = 0.10, 3.5
 #: More sites than this are no motif.
 MOST_SITES = 16
 #: Two sites lie farther apart (px) than this, and the valley between them falls below this part of
 #: the lower one.
-LEAST_APART_PX, VALLEY = 1.5, 0.9
+LEAST_APART_PX, VALLEY = 1.5, 0.96
 #: Every second cell differs when the heights differ by this many of their standard deviations.
 DIFFERENT = 2.0
+#: Cells are doubled so many times at most.
+DOUBLINGS = 2
 #: A hole this much deeper than the highest atom guides the lattice.
 CLEARER = 1.3
 
@@ -333,10 +335,12 @@ def cell_at(landscape: Landscape, centre: Floats, period: Period, reach_px: floa
     """
     part = window(landscape, centre, reach_px)
     basis = period.basis
-    for _ in range(3):
+    for again in range(DOUBLINGS + 1):
         uv, height, hole = sites_of(fold(landscape, part, basis, centre))
         if not 0 < len(uv) <= MOST_SITES:
             return None
+        if again == DOUBLINGS:
+            break
         doubled = _doubled(landscape, part, basis, centre + uv[0] @ basis)
         if doubled is None:
             break

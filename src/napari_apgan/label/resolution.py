@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .cell import Cell
 from .landscape import Landscape
+from .period import is_hexagonal
 from .spacing import estimate_scale
 
 Floats = NDArray[np.float64]
@@ -52,10 +53,16 @@ def remarks(landscape: Landscape, cells: Sequence[Cell]) -> tuple[str, ...]:
         )
     out = []
     first = cells[0]
-    if first.by_holes:
+    if first.by_holes and is_hexagonal(first.basis):
         out.append(
             "The gaps between the atoms are clearer than the atoms, so they guide the lattice and "
             "the atoms are placed between them."
+        )
+    elif first.by_holes:
+        bright, dark = ("bright", "dark") if landscape.polarity == "bright" else ("dark", "bright")
+        out.append(
+            f"The {dark} places are clearer than the {bright} ones: if the atoms of this image are "
+            f"{dark}, say so and propose again."
         )
     longer, angle = elongation(landscape, first)
     if longer > LONG:

@@ -145,7 +145,9 @@ def place_sites(grid: Grid, ground: Ground, cell: Cell) -> Placed:
         sign * ground.landscape.height_at(sites.reshape(-1, 2)).reshape(sites.shape[:2]),
     )
     usual = _usual_along_rows(grid, cells, np.where(inside & ~at_rim[:, None], height, np.nan))
-    lowest = emptiest(ground, cell, place[~at_rim], basis[~at_rim])
+    # Where there is no lattice the response is zero: no hole, but no empty site either.
+    empty = emptiest(ground, cell, place[~at_rim], basis[~at_rim])
+    lowest = np.where(sign < 0, 0.0, empty)
     presence = (height - lowest) / np.maximum(usual - lowest, 1e-6)
     atom = np.array([not s.hole for s in cell.sites])
     _one_site_a_peak(peak, np.where(np.isfinite(off), off, np.inf), atom)

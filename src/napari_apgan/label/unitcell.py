@@ -13,7 +13,7 @@ from napari_apgan.errors import UserError
 
 from .cell import Cell, make_cell
 from .landscape import Landscape
-from .period import fold, height_in, window
+from .period import WEAKEST_SITE, MeanCell, fold, height_in, window
 from .resolution import resolved_px
 
 Floats = NDArray[np.float64]
@@ -27,6 +27,11 @@ SCALE, SHAPE = 1.3, 0.06
 Z_POWER = 1.7
 #: Columns weaker than this part of the strongest are not expected to show.
 UNSEEN = 0.04
+#: Columns that should be at least this bright, against the strongest, belong whether seen or not.
+SURELY_SEEN = 0.3
+#: Columns up to this many times the resolved distance apart are one where no valley parts them,
+#: that falls below this part of the lower one.
+MERGED, PARTED = 2.5, 0.9
 #: Steps of the search for the origin along each translation.
 SEARCH = 24
 
@@ -107,7 +112,7 @@ def cell_of_structure(
     landscape : Landscape
     projection : Projection
     found : Cell
-        Of :func:`~.lattice.propose` or :func:`~.lattice.pick_cell`; gives place and translations.
+        Of :func:`~.lattice.propose` or :func:`~.pick.pick_cell`; gives place and translations.
 
     Returns
     -------
@@ -133,21 +138,23 @@ def cell_of_structure(
         score = height @ (projection.weight / projection.weight.sum())
         k = int(score.argmax())
         if score[k] > best + 1e-9:
-            best, answer = float(score[k]), (basis, grid[k], height[k])
+            best, answer = float(score[k]), (basis, grid[k])
     if answer is None or best <= 0:
         raise UserError(
             "The columns of the structure fall on no peaks of the image: check the zone axis, or "
             "whether atoms are bright or dark."
         )
-    basis, shift, height = answer
-    kept, titles, notes = _visible(projection, basis, resolved_px(landscape))
-    place = projection.fraction + shift
-    origin = np.asarray(found.origin)
+    basis, shift = answer
+    mean = fold(landscape, part, basis, np.asarray(found.origin))
+    groups, notes = _visible(projection, mean, shift, resolved_px(landscape))
+    place = np.array([_middle(projection, group) for group in groups]) + shift
+    height = height_in(mean, place)
+    titles = [_title(projection, group) for group in groups]
     made = make_cell(
         basis,
-        origin,
-        place[kept],
-        np.maximum(height[kept], 1e-3 * height[kept].max()),
+        np.asarray(found.origin),
+        place,
+        np.maximum(height, 1e-3 * height.max()),
         elements=titles,
     )
     if landscape.frame.calibration.known and abs(scale - 1) > 0.03:
@@ -199,30 +206,55 @@ def _fitting_bases(
 
 
 def _visible(
-    projection: Projection, basis: Floats, limit_px: float
-) -> tuple[Ints, list[str], list[str]]:
-    """Return the columns that can show, their names, and sentences about the others."""
+    projection: Projection, mean: MeanCell, shift: Floats, limit_px: float
+) -> tuple[list[list[int]], list[str]]:
+    """Return the columns that can show, those that show as one in a group, and sentences.
+
+    Columns show as one when they are closer than the image resolves, or not much farther apart and
+    no valley parts them.
+    """
     notes: list[str] = []
-    strong = projection.weight >= UNSEEN * projection.weight.max()
+    height = height_in(mean, projection.fraction + shift)
+    share = projection.weight / projection.weight.max()
+    strong = (share >= UNSEEN) & ((height > WEAKEST_SITE * height.max()) | (share > SURELY_SEEN))
     if not strong.all():
         lost = sorted({projection.names[k] for k in np.flatnonzero(~strong)})
         notes.append(f"Columns of {', '.join(lost)} are too weak to show and are left out.")
-    kept: list[int] = []
-    joined: dict[int, list[str]] = {}
-    for k in np.argsort(-projection.weight, kind="stable").tolist():
+    groups: list[list[int]] = []
+    along = np.linspace(0.0, 1.0, 13)[:, None]
+    for k in np.argsort(-share, kind="stable").tolist():
         if not strong[k]:
             continue
-        step = projection.fraction[kept] - projection.fraction[k] if kept else np.empty((0, 2))
-        apart = np.linalg.norm((step - np.rint(step)) @ basis, axis=1)
-        if len(apart) and apart.min() < limit_px:
-            joined[kept[int(apart.argmin())]].append(projection.names[k])
-            notes.append(
-                f"{projection.names[kept[int(apart.argmin())]]} and {projection.names[k]} stand "
-                f"{apart.min():.1f} px apart, but columns closer than {limit_px:.1f} px show as "
-                "one: they are taken as one atom."
-            )
-            continue
-        kept.append(k)
-        joined[k] = [projection.names[k]]
-    titles = ["/".join(dict.fromkeys(n.split("/")[0] for n in joined[k])) for k in kept]
-    return np.array(kept, dtype=np.int64), titles, list(dict.fromkeys(notes))
+        own = None
+        for group in groups:
+            step = projection.fraction[k] - projection.fraction[group[0]]
+            step -= np.rint(step)
+            apart = float(np.linalg.norm(step @ mean.basis))
+            line = height_in(mean, projection.fraction[group[0]] + shift + along * step)
+            one = line.min() > PARTED * min(line[0], line[-1])
+            if apart < limit_px or (one and apart < MERGED * limit_px):
+                own = group
+                notes.append(
+                    f"{projection.names[group[0]]} and {projection.names[k]} stand {apart:.1f} px "
+                    "apart and show as one in this image: they are taken as one atom."
+                )
+                break
+        if own is None:
+            groups.append([k])
+        else:
+            own.append(k)
+    return groups, list(dict.fromkeys(notes))
+
+
+def _middle(projection: Projection, group: list[int]) -> Floats:
+    """Return where a group of columns shows, in units of the translations."""
+    step = projection.fraction[group] - projection.fraction[group[0]]
+    step -= np.rint(step)
+    weight = projection.weight[group]
+    middle: Floats = projection.fraction[group[0]] + weight @ step / weight.sum()
+    return middle
+
+
+def _title(projection: Projection, group: list[int]) -> str:
+    """Return the heaviest element of each column of a group, each once."""
+    return "/".join(dict.fromkeys(projection.names[k].split("/")[0] for k in group))
