@@ -239,7 +239,9 @@ def _elect(
     if not len(votes):
         return np.empty((0, 2)), np.empty(0, dtype=np.intp), np.empty(0)
     tree = cKDTree(votes)
-    groups = list(tree.query_ball_point(votes, SAME * spacing, return_sorted=False))
+    groups = np.asarray(
+        tree.query_ball_point(votes, SAME * spacing, return_sorted=False), dtype=object
+    )
     size = np.array([len(g) for g in groups])
     left = np.ones(len(votes), dtype=bool)
     places, kinds, sure = [], [], []

@@ -81,15 +81,12 @@ def mean_kernel(kernels: Sequence[Kernel]) -> Kernel:
     profile = kernels[0].profile
     same = [k.on(profile) for k in kernels]
     names = sorted({name for k in same for name in k.blur_px2})
-    blur = {
-        name: float(
-            np.mean(
-                [k.blur_px2[name] - min(k.blur_px2.values()) for k in same if name in k.blur_px2]
-            )
-        )
-        for name in names
-    }
-    return Kernel(profile.with_harmonics(), np.mean([k.weights for k in same], axis=0), blur)
+    blur = {}
+    for name in names:
+        own = [k.blur_px2 for k in same if name in k.blur_px2]
+        blur[name] = float(np.mean([b[name] - min(b.values()) for b in own]))
+    weights: Floats = np.mean([k.weights for k in same], axis=0)
+    return Kernel(profile.with_harmonics(), weights, blur)
 
 
 def _rings(count: int, r: Floats) -> Floats:
@@ -155,7 +152,7 @@ class Kernel:
             )
         )
         values = self.weights[: self.profile.n_round] @ old
-        weights = np.linalg.lstsq(new.T, values, rcond=None)[0]
+        weights: Floats = np.linalg.lstsq(new.T, values, rcond=None)[0].astype(np.float64)
         blur = {name: b * scale**2 for name, b in self.blur_px2.items()}
         return Kernel(profile.with_harmonics(), weights, blur)
 

@@ -42,6 +42,9 @@ LONGEST_STEP = 0.3
 MISSED_AMPLITUDE = 0.5
 MISSED_SIGMAS = 5.0
 MISSED_SEEN = 0.3
+#: Elements of less than this part of the height of the strongest are looked for in gaps of the
+#: lattice from the start.
+WEAK = 0.5
 #: Below this part of the amplitude around it an atom is not there.
 ABSENT = 0.3
 #: The same beside the strongest of the same element around it.
@@ -203,6 +206,10 @@ def _begin(
     shape = scene.image.shape
     windows = lattice_windows(xy, element, shape, spacing)
     gaps, missing = lattice_gaps(windows, shape, spacing)
+    # Tails of strong atoms take the place of overlooked weak ones, and all weak ones then look
+    # weaker than they are. Heights in gaps of strong ones would take away what tells the kernel.
+    weak = np.abs(amplitude[missing]) < WEAK * np.abs(amplitude).max()
+    gaps, missing = gaps[weak], missing[weak]
     outside, kind = continue_lattice(windows, shape, profile.reach_px, spacing)
     number = np.repeat([0, 1, 2], [len(xy), len(gaps), len(outside)])
     element = np.concatenate([element, missing, kind])
