@@ -118,10 +118,6 @@ class Places:
         flat = sum(m.T @ v for m, v in zip(parts, amounts, strict=True))
         return np.asarray(flat, dtype=np.float32).reshape(shape)
 
-    def part(self, rows: NDArray[np.intp]) -> Places:
-        """Return the places of some atoms."""
-        return Places(self.value[rows], self.along_x[rows], self.along_y[rows])
-
 
 def spline_weights(f: Floats) -> tuple[Floats, Floats]:
     """Weights of six splines at fractions 0 ≤ f < 1, and their derivatives, each (N, 6)."""
