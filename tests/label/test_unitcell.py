@@ -67,8 +67,12 @@ def test_columns_closer_than_the_image_resolves_are_joined_and_said(tmp_path):
     fcc = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
     sites = [("Ga", *p) for p in fcc.tolist()] + [("As", *p) for p in (fcc + 0.25).tolist()]
     structure = project_structure(write(tmp_path, "gaas", 5.653, sites), (1, 1, 0))
-    coarse = changed(EXAMPLES["gaas-110"], {"pixel_size_pm": 40.0, "shape": (128, 128)})
-    proposal = propose(simulate_pair(coarse).pair.frame)
+    blurred = changed(
+        EXAMPLES["gaas-110"],
+        {"pixel_size_pm": 40.0, "shape": (128, 128), "imaging": {"source_size_pm": 130.0}},
+    )
+    proposal = propose(simulate_pair(blurred).pair.frame)
+    assert len(proposal.lattices[0].cell.atoms) == 1
     cell, notes = cell_of_structure(proposal.landscape, structure, proposal.lattices[0].cell)
     # The file's cube projects to a cell of two pairs.
     assert {s.element for s in cell.atoms} == {"As/Ga"}

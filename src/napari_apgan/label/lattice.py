@@ -150,8 +150,8 @@ def propose(
     ground : Landscape or Frame
         A frame is surveyed first.
     cell : Cell, optional
-        From :func:`~.pick.pick_cell`, :func:`~.unitcell.cell_of_structure` or an earlier proposal; its
-        `origin` is the first seed. Estimated where it is left out.
+        From :func:`~.pick.pick_cell`, :func:`~.unitcell.cell_of_structure` or an earlier
+        proposal; its `origin` is the first seed. Estimated where it is left out.
     polarity : {"bright", "dark"}
         Of a frame's atoms; a landscape has its own.
     area : (Y, X) bool array, optional

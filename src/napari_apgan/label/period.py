@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
-from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
+from scipy.ndimage import map_coordinates, maximum_filter
 
 from .cell import Cell, make_cell, reduced
 from .landscape import Landscape
@@ -30,7 +30,9 @@ WEAKEST_SITE, SIGNIFICANT = 0.10, 3.5
 MOST_SITES = 16
 #: Two sites lie farther apart (px) than this, and the valley between them falls below this part of
 #: the lower one.
-LEAST_APART_PX, VALLEY = 1.5, 0.96
+LEAST_APART_PX, VALLEY = 1.5, 0.93
+#: Steps of the mean cell, in px and in widths of the smoothing: the larger one counts.
+FINEST_PX, FINEST = 0.7, 0.35
 #: Every second cell differs when the heights differ by this many of their standard deviations.
 DIFFERENT = 2.0
 #: Cells are doubled so many times at most.
@@ -193,6 +195,9 @@ def fold(
 ) -> MeanCell:
     """Lay all cells of a part of a frame on each other.
 
+    The response is read between the pixels, at the same places of each cell: pixels sorted into
+    bins would show their own grid where a lattice runs along it.
+
     Parameters
     ----------
     landscape : Landscape
@@ -202,37 +207,29 @@ def fold(
     origin : (2,) array
         Any point, x, y in px.
     """
-    image = landscape.response[part].astype(np.float64)
-    yy, xx = np.mgrid[part[0].start : part[0].stop, part[1].start : part[1].stop]
-    along = np.column_stack([xx.ravel() - origin[0], yy.ravel() - origin[1]]) @ np.linalg.inv(basis)
+    step = max(FINEST_PX, FINEST * landscape.sigma_px)
     lengths = np.linalg.norm(basis, axis=1)
-    sizes = [int(np.clip(round(2.0 * length), 8, 64)) for length in lengths.tolist()]
-    cell = np.floor((along % 1.0) * sizes).astype(np.int64)
-    cell = np.minimum(cell, np.array(sizes) - 1)
-    index = cell[:, 1] * sizes[0] + cell[:, 0]
-    measured = landscape.frame.valid[part].ravel()
-    count, total, square = (
-        _spread_out(
-            np.bincount(index, w, sizes[0] * sizes[1]).reshape(sizes[::-1]).astype(np.float64)
-        )
-        for w in (
-            measured.astype(np.float64),
-            np.where(measured, image.ravel(), 0.0),
-            np.where(measured, image.ravel() ** 2, 0.0),
-        )
-    )
-    count = np.maximum(count, 1e-9)
-    mean = total / count
-    variance = np.maximum(square / count - mean**2, 0.0)
-    # Neighbouring pixels of a smoothed image count as one.
-    cells = image.size / max(abs(float(np.linalg.det(basis))), 1.0)
-    return MeanCell(basis, origin, mean, np.sqrt(variance / max(cells, 1.0)))
-
-
-def _spread_out(values: Floats) -> Floats:
-    """Smooth a cell a little, across its borders."""
-    smooth: Floats = gaussian_filter(values, 0.8, mode="wrap")
-    return smooth
+    u, v = (int(np.clip(round(length / step), 8, 64)) for length in lengths.tolist())
+    places = np.stack(
+        np.meshgrid((np.arange(u) + 0.5) / u, (np.arange(v) + 0.5) / v), axis=-1
+    ).reshape(-1, 2)
+    low = np.array([part[1].start, part[0].start], dtype=np.float64)
+    high = np.array([part[1].stop, part[0].stop], dtype=np.float64) - 1
+    corners = np.array([[low[0], low[1]], [high[0], low[1]], [low[0], high[1]], high])
+    steps = (corners - origin) @ np.linalg.inv(basis)
+    first, last = np.floor(steps.min(axis=0)).astype(int), np.ceil(steps.max(axis=0)).astype(int)
+    i, j = (g.ravel() for g in np.mgrid[first[0] : last[0] + 1, first[1] : last[1] + 1])
+    xy = origin + (np.column_stack([i, j])[:, None] + places[None]) @ basis
+    inside = ((xy >= low) & (xy <= high)).all(axis=2)
+    some = inside.any(axis=1)
+    xy, inside = xy[some], inside[some]
+    height = np.zeros(inside.shape)
+    height[inside] = landscape.height_at(xy[inside])
+    count = np.maximum(inside.sum(axis=0), 1)
+    mean = height.sum(axis=0) / count
+    variance = np.where(inside, (height - mean) ** 2, 0.0).sum(axis=0) / count
+    error = np.sqrt(variance / count)
+    return MeanCell(basis, origin, mean.reshape(v, u), error.reshape(v, u))
 
 
 def peaks_of(mean: MeanCell, sign: float = 1.0) -> tuple[Floats, Floats]:
