@@ -239,7 +239,7 @@ def questions(out: Guess, names: tuple[str, ...], *, calibrated: bool) -> tuple[
         asked.append(
             Question(
                 "first_pixel",
-                "Which coordinate has the centre of the first pixel (0 in napari and Python, 0.5 in "
+                "Which coordinate has the centre of the first pixel (0 in napari, 0.5 in "
                 "ImageJ for points between pixels, 1 in MATLAB)?",
                 tuple(options),
             )

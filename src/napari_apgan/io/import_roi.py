@@ -1,10 +1,10 @@
 """Points of ImageJ's and Fiji's ROI manager: ``.roi`` files, and ``.zip`` files of them.
 
-Layout of a ``.roi`` file (big-endian): ``Iout``, version (int16 at 4), type (byte at 6), bounds
-top, left, bottom, right (int16 at 8, 10, 12, 14), number of points (int16 at 16), options (int16 at 50),
-place of a second header (int32 at 60); integer coordinates relative to the bounds from byte 64 on,
-and behind them absolute float32 ones where bit 7 of the options is set. The second header holds
-slice and frame (int32 at 8 and 12), the name's place and length (int32 at 16 and 20).
+A ``.roi`` file is big-endian: ``Iout``, version (int16 at 4), type (byte at 6); bounds top, left,
+bottom, right (int16 at 8, 10, 12, 14); number of points (int16 at 16); options (int16 at 50); place
+of a second header (int32 at 60). From byte 64 on integer coordinates relative to the bounds, and
+behind them absolute float32 ones where bit 7 of the options is set. The second header holds slice
+and frame (int32 at 8 and 12), the name's place and length (int32 at 16 and 20).
 """
 
 from __future__ import annotations

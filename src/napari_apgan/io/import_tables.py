@@ -155,4 +155,4 @@ def _is_data(row: list[str]) -> bool:
     """Whether a line is data: two numbers, and no name of a column among them."""
     numbers = sum(np.isfinite(to_number(c)) for c in row)
     words = [c for c in row if c.strip().lower() not in _NO_VALUE and np.isnan(to_number(c))]
-    return numbers >= 2 and numbers >= len(words)
+    return bool(numbers >= 2 and numbers >= len(words))

@@ -96,6 +96,7 @@ def _unseen_sites(
         p = e.populations.get(str(kinds[k]))
         if k in taken or p is None or p.resolved:
             continue
+        x, y = sites[k].tolist()
         height = float(heights(patient.flat, sites[k : k + 1], p.kernel)[0])
         if height < max(ON_SITE, 1 - 2.0 * p.spread) * patient.strictness:
             continue
@@ -105,13 +106,14 @@ def _unseen_sites(
                 0.5,
                 f"This site of the lattice has no label, and looks like those of {kinds[k]} that "
                 "have one.",
-                *sites[k].tolist(),
+                x,
+                y,
                 Fix(
                     "add",
                     f"Add {kinds[k]} here",
-                    points=(Point(*sites[k].tolist(), str(kinds[k])),),
+                    points=(Point(x, y, str(kinds[k])),),
                 ),
-                region_id=_region_at(regions, *sites[k].tolist()),
+                region_id=_region_at(regions, x, y),
             )
         )
     return out
@@ -196,7 +198,8 @@ def in_ignored_area(patient: Patient, regions: Sequence[Region]) -> list[Suspect
                     0.5,
                     f"This label of {name} lies in an area marked “{region.kind}”: it is not "
                     "learned from.",
-                    *patient.evidence.xy[k].tolist(),
+                    float(patient.evidence.xy[k, 0]),
+                    float(patient.evidence.xy[k, 1]),
                     patient.delete(k),
                     (int(patient.ids[k]),),
                 )

@@ -22,6 +22,8 @@ Bools = NDArray[np.bool_]
 #: Peaks farther from their label than this many standard deviations of one axis (1 in 3000 of a
 #: Rayleigh distribution) and than this part of the spacing are suspect.
 OFF_SIGMAS, OFF_SPACING = 4.0, 0.14
+#: A peak nearer than this many of them holds a label where it is, whatever the lattice expects.
+LIKELY_SIGMAS = 2.2
 #: Where the image cannot tell, labels this many medians and this part of the spacing off the place
 #: that the lattice expects are suspect.
 STRAY_MEDIANS, STRAY_SPACING = 3.2, 0.26
@@ -64,7 +66,7 @@ class Patient:
         margin = 0.35 * self.evidence.spacing_px
         limit = np.array(self.frame.shape[::-1]) - 1 - margin
         xy = self.evidence.xy
-        inside: Bools = ((xy >= margin) & (xy <= limit)).all(axis=1)
+        inside: Bools = np.all((xy >= margin) & (xy <= limit), axis=1)
         return inside
 
     def length(self, px: float) -> str:
@@ -85,22 +87,31 @@ def too_close(patient: Patient) -> tuple[list[Suspect], Bools]:
     limits = limits_px(e.xy, e.kinds, names, e.spacing_px, patient.frame.calibration.mean_pm)
     scaled = {k: v * min(1 / patient.strictness, 1.3) for k, v in limits.items()}
     involved = np.zeros(len(e.xy), dtype=bool)
+    own = own_peak(e.xy, e.peak)
     out = []
     for a, b in close_pairs(e.xy, e.kinds, scaled).tolist():
         involved[[a, b]] = True
         worse, better = (a, b) if _beside(e, a) > _beside(e, b) else (b, a)
         apart = float(np.hypot(*(e.xy[a] - e.xy[b])))
         first, second = sorted((str(e.kinds[a]), str(e.kinds[b])))
+        fix = patient.delete(worse)
+        others: tuple[Fix, ...] = (patient.delete(better), IGNORE)
+        if own[worse] and np.hypot(*(e.peak[worse] - e.xy[better])) > scaled[first, second]:
+            # It has a peak of its own: a slip towards its neighbour.
+            to = Point(float(e.peak[worse, 0]), float(e.peak[worse, 1]), str(e.kinds[worse]))
+            others = (fix, *others)
+            fix = Fix("move", "Move to its peak", (int(patient.ids[worse]),), (to,))
         out.append(
             Suspect(
                 "too close",
                 0.95 if apart < 0.35 * e.spacing_px else 0.8,
                 f"{first} and {second} stand {patient.length(apart)} apart; less than "
-                f"{patient.length(scaled[first, second])} is one atom labelled twice.",
-                *e.xy[[a, b]].mean(axis=0).tolist(),
-                patient.delete(worse),
+                f"{patient.length(scaled[first, second])} is one atom labelled twice, or a slip.",
+                float(e.xy[worse, 0]),
+                float(e.xy[worse, 1]),
+                fix,
                 (int(patient.ids[worse]), int(patient.ids[better])),
-                (patient.delete(better), IGNORE),
+                others,
             )
         )
     return out, involved
@@ -129,13 +140,13 @@ def off_peak(patient: Patient, spared: Bools) -> list[Suspect]:
         name = str(e.kinds[k])
         p = e.populations[name]
         limit = z * max(OFF_SIGMAS * p.offset_px, OFF_SPACING * e.spacing_px, 0.6)
-        moved = np.isfinite(off[k]) and off[k] > limit and own[k]
+        moved = p.resolved and np.isfinite(off[k]) and off[k] > limit and own[k]
         gain = float(e.peak_height[k] - e.height[k]) if np.isfinite(off[k]) else 0.0
         if moved and gain > 1.0 * z * p.spread and e.peak_height[k] > LOW:
             x, y = e.peak[k].tolist()
             out.append(_beside_peak(patient, k, x, y, off[k], gain / max(p.spread, 0.05)))
             continue
-        decided = p.resolved and own[k] and off[k] <= limit
+        decided = p.resolved and own[k] and off[k] <= LIKELY_SIGMAS * p.offset_px
         if not decided and astray[k] > z * stray_limit:
             x, y = places[k].tolist()
             out.append(_off_lattice(patient, k, x, y, float(astray[k])))
@@ -154,7 +165,8 @@ def off_peak(patient: Patient, spared: Bools) -> list[Suspect]:
                 0.8 if e.height[k] < 0.2 else 0.6,
                 f"The image shows {max(e.height[k], 0):.0%} of the usual peak of {name} under this "
                 "label: an empty site, or a slip.",
-                *e.xy[k].tolist(),
+                float(e.xy[k, 0]),
+                float(e.xy[k, 1]),
                 patient.delete(k),
                 (int(patient.ids[k]),),
             )
@@ -169,8 +181,9 @@ def _off_lattice(patient: Patient, row: int, x: float, y: float, off: float) -> 
         "off peak",
         float(np.clip(0.3 + off / e.spacing_px, 0.4, 0.7)),
         f"Its neighbours in the lattice expect this {name} {patient.length(off)} beside the label, "
-        "and the image shows no peak of its own that would decide.",
-        *e.xy[row].tolist(),
+        "and the image shows no clear peak under it that would hold it there.",
+        float(e.xy[row, 0]),
+        float(e.xy[row, 1]),
         Fix("move", "Move to the lattice site", (number,), (Point(x, y, name),)),
         (number,),
         (patient.delete(row), IGNORE),
@@ -186,7 +199,8 @@ def _beside_peak(
         "off peak",
         float(np.clip(0.4 + 0.05 * sigmas + 0.5 * off / e.spacing_px, 0.4, 0.9)),
         f"The peak lies {patient.length(off)} beside this label of {name}.",
-        *e.xy[row].tolist(),
+        float(e.xy[row, 0]),
+        float(e.xy[row, 1]),
         Fix("move", "Move to the peak", (number,), (Point(x, y, name),)),
         (number,),
         (patient.delete(row), IGNORE),
@@ -207,13 +221,12 @@ def no_neighbour(patient: Patient) -> list[Suspect]:
             0.7 if e.height[k] < 0.6 else 0.5,
             f"The nearest label is {patient.length(nearest[k])} away, where "
             f"{patient.length(e.spacing_px)} is usual.",
-            *e.xy[k].tolist(),
+            float(e.xy[k, 0]),
+            float(e.xy[k, 1]),
             patient.delete(k),
             (int(patient.ids[k]),),
         )
-        for k in np.flatnonzero(
-            nearest > max(ALONE * e.spacing_px * min(1.0, patient.strictness + 0.2), 0)
-        )
+        for k in np.flatnonzero(nearest > ALONE * e.spacing_px * patient.strictness).tolist()
     ]
 
 
@@ -252,12 +265,13 @@ def wrong_element(patient: Patient, spared: Bools) -> list[Suspect]:
                 f"Labelled {names[own]}, but its peak is {e.common[k] / _nonzero(usual):.2f} times "
                 f"the usual one ({other}: {theirs / _nonzero(usual):.2f})"
                 + (f", and {other} stands on this sublattice here." if lattice else "."),
-                *e.xy[k].tolist(),
+                float(e.xy[k, 0]),
+                float(e.xy[k, 1]),
                 Fix(
                     "change element",
                     f"Make it {other}",
                     (int(patient.ids[k]),),
-                    (Point(*e.xy[k].tolist(), other),),
+                    (Point(float(e.xy[k, 0]), float(e.xy[k, 1]), other),),
                 ),
                 (int(patient.ids[k]),),
             )
@@ -273,7 +287,8 @@ def _log_chance(values: Floats, known: Floats) -> Floats:
     """Log density of a Student t of 4 degrees around the known ones: outliers are no surprise."""
     spread = max(robust_spread(known), 0.03)
     z = (values - float(np.median(known))) / spread
-    return -2.5 * np.log1p(z**2 / 4) - np.log(spread)
+    chance: Floats = -2.5 * np.log1p(z**2 / 4) - np.log(spread)
+    return chance
 
 
 def _log_place(e: Evidence, mates: Mates, names: list[str]) -> Floats:

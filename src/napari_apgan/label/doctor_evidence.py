@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -306,7 +307,8 @@ def nearest_peaks(answer: Floats, xy: Floats, reach_px: float) -> tuple[Floats, 
         return where, high
     found = np.column_stack([columns, rows]).astype(np.float64)
     level = answer[rows, columns]
-    for k, near in enumerate(cKDTree(found).query_ball_point(xy, reach_px + 0.5)):
+    each: Any = cKDTree(found).query_ball_point(xy, reach_px + 0.5)
+    for k, near in enumerate(each):
         if not near:
             continue
         apart = np.hypot(*(found[near] - xy[k]).T)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +133,7 @@ def empty_sites(
         return nothing
     directions = mates.steps[step] / np.linalg.norm(mates.steps[step], axis=1, keepdims=True)
     needed = max(3, round(len(mates.steps) / 3))
-    groups = cKDTree(places).query_ball_point(places, TOLERANCE * spacing_px)
+    groups: Any = cKDTree(places).query_ball_point(places, TOLERANCE * spacing_px)
     taken = np.zeros(len(places), dtype=bool)
     sites, names, shares = [], [], []
     for k in np.argsort([-len(g) for g in groups], kind="stable").tolist():

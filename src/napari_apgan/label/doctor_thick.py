@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -17,7 +19,7 @@ from .doctor_types import Fix, Suspect
 Floats = NDArray[np.float64]
 
 #: A light element is doubtful where its peaks stand out of the noise by less than this.
-DOUBTFUL_SIGMAS = 2.5
+DOUBTFUL_SIGMAS = 2.0
 #: Atoms whose mean decides that.
 TOGETHER = 9
 
@@ -97,7 +99,7 @@ def _background(patient: Patient) -> Floats:
 
 def _groups(xy: Floats, reach: float) -> list[list[int]]:
     """Return which points hang together by steps of at most `reach`."""
-    near = cKDTree(xy).query_ball_point(xy, reach)
+    near: Any = cKDTree(xy).query_ball_point(xy, reach)
     seen: set[int] = set()
     groups = []
     for start in range(len(xy)):

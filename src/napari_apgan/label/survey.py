@@ -2,69 +2,43 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_apgan.errors import UserError
-from napari_apgan.frames import Frame, Progress, Source
+from napari_apgan.frames import Progress, Source
 from napari_apgan.io import READABLE, content_hash, open_source
-from napari_apgan.models.card import ModelCard
-from napari_apgan.predict.resample import LARGEST_RATIO
-from napari_apgan.simulate.match.lattice import Peaks, scale_between
 
-from .survey_image import Shown, likeness, show, symmetry
+from .survey_fit import (
+    SurveyReference,
+    compare,
+    judge,
+    lattice_of,
+    reference_from_frame,
+    reference_from_model,
+)
+from .survey_image import Shown, likeness, show
 
-Contrast = Literal["bright", "dark", "mixed"]
+__all__ = [
+    "SeenFiles",
+    "SurveyReference",
+    "SurveyRow",
+    "find_images",
+    "reference_from_frame",
+    "reference_from_model",
+    "survey_file",
+    "survey_folder",
+]
 
 #: Small pictures more alike than this are of one image, saved again or exposed again.
 SAME_PICTURE = 0.97
-#: Two lattices are of one material when this part of their peaks agrees.
-SAME_LATTICE = 0.45
-#: What the same symmetry and spacing are worth.
-SAME_CELL = 0.6
-#: And their pixel sizes are right when the factor between them is within this.
-SCALE_TOLERANCE = 0.06
-#: Skewness that says clearly which way the contrast is.
-CLEAR_SKEWNESS = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class SurveyReference:
-    """What the files are compared with: a model, a labelled image, or both.
-
-    Parameters
-    ----------
-    name : str
-    pixel_size_pm : float, optional
-        That the model was trained at.
-    contrast : {"bright", "dark", "mixed"}, optional
-        None where it is not known.
-    peaks : Peaks, optional
-        Frequencies of its lattice in cycles per **pm**.
-    lattice : str
-        Its symmetry, as of a row.
-    spacing_pm : float, optional
-        Its largest lattice spacing.
-    by_contrast : bool
-        The model finds atoms of any material, as the bundled one does.
-    """
-
-    name: str
-    pixel_size_pm: float | None = None
-    contrast: Contrast | None = None
-    peaks: Peaks | None = None
-    lattice: str = ""
-    spacing_pm: float | None = None
-    by_contrast: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +229,8 @@ def survey_file(
     twin, alike = (None, 0.0) if duplicate != file else _twin(seen, frame.shape, shown)
     if duplicate == file and not shown.blank:
         seen.thumbs.append((file, frame.shape, shown.thumb))
-    found = _lattice(frame, shown)
-    material, scale = _compare(frame, shown, reference)
+    found = lattice_of(frame, shown)
+    material, scale = compare(frame, shown, reference)
     fits, why = judge(frame, shown, reference, material, scale)
     pixel = frame.calibration
     finest_pm = (
@@ -316,135 +290,3 @@ def _detector(source: Source) -> str:
         r"(?<![A-Za-z])(HAADF|LAADF|ADF|ABF|iDPC|DPC|BF|HRTEM|TEM)(?![A-Za-z])", words
     )
     return found[1] if found else ""
-
-
-def _lattice(frame: Frame, shown: Shown) -> tuple[str, float | None, float | None]:
-    """Return the lattice's name and its largest spacing in px and pm."""
-    if shown.basis is None:
-        return "", None, None
-    longest_px = 1 / float(np.linalg.norm(shown.basis, axis=1).min())
-    matrix = frame.calibration.matrix_pm
-    if matrix is None:
-        return symmetry(shown.basis), longest_px, None
-    # Frequencies per px become frequencies per pm by the inverse of the matrix of pixels.
-    per_pm = shown.basis @ np.linalg.inv(np.asarray(matrix))
-    return symmetry(per_pm), longest_px, 1 / float(np.linalg.norm(per_pm, axis=1).min())
-
-
-def _peaks_per_pm(frame: Frame, shown: Shown) -> Peaks | None:
-    matrix = frame.calibration.matrix_pm
-    if matrix is None or len(shown.peaks) < 2:
-        return None
-    per_pm = shown.peaks[:, :2] @ np.linalg.inv(np.asarray(matrix))
-    return Peaks(np.hypot(per_pm[:, 0], per_pm[:, 1]), shown.peaks[:, 2])
-
-
-def _compare(
-    frame: Frame, shown: Shown, reference: SurveyReference | None
-) -> tuple[float | None, float | None]:
-    """Return how much of two lattices agrees, and this one's spacing over the reference's."""
-    mine = _peaks_per_pm(frame, shown)
-    if reference is None or reference.peaks is None or mine is None:
-        return None, None
-    found = scale_between(mine, reference.peaks)
-    share, scale = (0.0, None) if found is None else (found[1], 1 / found[0])
-    name, _, spacing = _lattice(frame, shown)
-    if name and name == reference.lattice and spacing and reference.spacing_pm:
-        # The same cell with other peaks strong, as another detector or thickness shows it.
-        ratio = spacing / reference.spacing_pm
-        if abs(math.log(ratio)) < SCALE_TOLERANCE and share < SAME_CELL:
-            return SAME_CELL, ratio
-    return share, scale
-
-
-def judge(
-    frame: Frame,
-    shown: Shown,
-    reference: SurveyReference | None,
-    material: float | None,
-    scale: float | None,
-) -> tuple[bool | None, str]:
-    """Say whether the reference's model can be applied to a frame, and why not."""
-    if reference is None:
-        return None, ""
-    if shown.blank:
-        return False, f"Blank: {shown.blank}."
-    size = frame.calibration.mean_pm
-    if size is None and reference.pixel_size_pm is not None:
-        return False, "Its pixel size is not known: give it, or the field of view."
-    if size is not None and reference.pixel_size_pm is not None:
-        ratio = size / reference.pixel_size_pm
-        if max(ratio, 1 / ratio) > LARGEST_RATIO:
-            return False, (
-                f"A pixel is {size:.3g} pm, and {reference.name} knows "
-                f"{reference.pixel_size_pm:.3g} pm: too far apart."
-            )
-    if _inverted(shown, reference):
-        return False, f"Its contrast is the opposite of what {reference.name} knows."
-    return _judge_material(shown, reference, material, scale)
-
-
-def _inverted(shown: Shown, reference: SurveyReference) -> bool:
-    if reference.contrast not in ("bright", "dark") or abs(shown.skewness) < CLEAR_SKEWNESS:
-        return False
-    return (shown.skewness > 0) != (reference.contrast == "bright")
-
-
-def _judge_material(
-    shown: Shown, reference: SurveyReference, material: float | None, scale: float | None
-) -> tuple[bool, str]:
-    if reference.peaks is None or reference.by_contrast:
-        return True, "" if shown.basis is not None else "No lattice is seen: single atoms, or none."
-    if material is None or len(shown.peaks) < 2:
-        return False, f"No lattice is seen on it, and {reference.name} has one."
-    if material < SAME_LATTICE:
-        return False, f"Looks like another material: {material:.0%} of its lattice agrees."
-    if scale is not None and abs(math.log(scale)) > SCALE_TOLERANCE:
-        return False, (
-            f"Its lattice is {scale:.2f} times that of {reference.name}: another material, or a "
-            "false pixel size."
-        )
-    return True, ""
-
-
-def reference_from_frame(frame: Frame, name: str) -> SurveyReference:
-    """Make a reference of a labelled image.
-
-    Raises
-    ------
-    UserError
-        When its pixel size is not known, since lattices are compared in pm.
-    """
-    if not frame.calibration.known:
-        raise UserError(f"The pixel size of {name} is not known: give it before comparing others.")
-    shown = show(frame)
-    contrast: Contrast | None = None
-    if abs(shown.skewness) >= CLEAR_SKEWNESS:
-        contrast = "bright" if shown.skewness > 0 else "dark"
-    lattice, _, spacing = _lattice(frame, shown)
-    peaks = _peaks_per_pm(frame, shown)
-    return SurveyReference(name, frame.calibration.mean_pm, contrast, peaks, lattice, spacing)
-
-
-def reference_from_model(
-    card: ModelCard, name: str, example: Frame | None = None
-) -> SurveyReference:
-    """Make a reference of a model; an image that it was trained on adds the lattice.
-
-    Parameters
-    ----------
-    card : ModelCard
-    name : str
-    example : Frame, optional
-        With a pixel size.
-    """
-    known = None if example is None else reference_from_frame(example, name)
-    return SurveyReference(
-        name,
-        card.pixel_size_pm,
-        card.contrast,
-        None if known is None else known.peaks,
-        "" if known is None else known.lattice,
-        None if known is None else known.spacing_pm,
-        card.by_contrast,
-    )
