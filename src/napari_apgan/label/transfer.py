@@ -1,0 +1,376 @@
+"""Labels of a series' mean, carried to each of its frames where the frame shows the atom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
+
+from napari_apgan.atoms import concat, empty_atoms, positions, with_calibration
+from napari_apgan.elements import Polarity
+from napari_apgan.errors import UserError
+from napari_apgan.frames import Frame, Progress
+from napari_apgan.serving import Cancelled
+
+from .evidence import Seen, fit_heights, in_the_frame, look
+from .register import Registration
+from .series import Average, check_fits
+from .spacing import estimate_scale, flattened
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+#: An atom stands on measured pixels when this part of its peak does.
+LEAST_MEASURED = 0.25
+#: Rounds of deciding which atoms are there and how high they are when they are.
+ROUNDS = 4
+DOUBTFUL = "too noisy to tell whether it is there"
+OUTSIDE = "outside the frame"
+NOT_MEASURED = "not measured in this frame"
+VANISHED = "vanished: the frame shows no peak there"
+UNPLACED = "the frame could not be placed"
+
+
+class TransferSettings(BaseModel):
+    """How labels are carried over."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    vanishing: float = Field(
+        0.05,
+        gt=0,
+        lt=0.9,
+        title="Expected to be gone",
+        description="Which part of the atoms is expected to be absent from a frame.",
+    )
+    farthest: float = Field(
+        0.25,
+        gt=0,
+        le=0.5,
+        title="Farthest move",
+        description="Atoms further from their place than this part of the distance to the next "
+        "atom are left out.",
+    )
+    keep_doubtful: bool = Field(
+        True,
+        title="Keep the doubtful",
+        description="Whether atoms that one noisy frame cannot tell of are kept where the mean has "
+        "them.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What became of the labels.
+
+    Parameters
+    ----------
+    atoms : DataFrame
+        Atom table of all frames, `origin` "detected"; `amplitude` is the height over that usual
+        for the atom, `flag` is set where the frame was too noisy to tell.
+    left_out : DataFrame
+        Columns `frame`, `row` (of the mean's table), `element`, `x_px`, `y_px` (where the atom was
+        looked for, or was found when it moved), `reason`.
+    snapped : bool
+        Whether positions are each frame's own: only where atoms scatter more about the mean than
+        noise makes them.
+    moving_px : float
+        Standard deviation of the atoms about their places along one axis, noise taken away.
+    """
+
+    atoms: pd.DataFrame
+    left_out: pd.DataFrame
+    snapped: bool
+    moving_px: float
+
+    def counts(self) -> dict[str, int]:
+        """Return how many labels were carried over (""), and left out for each reason."""
+        kinds = self.left_out["reason"].str.split(":").str[0]
+        return {"": len(self.atoms), **{str(k): int(n) for k, n in kinds.value_counts().items()}}
+
+
+def transfer(
+    frames: Sequence[Frame],
+    registration: Registration,
+    mean: Average,
+    atoms: pd.DataFrame,
+    *,
+    polarity: Polarity = "bright",
+    settings: TransferSettings | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Transfer:
+    """Carry the labels of a mean to the frames it was made of.
+
+    In each frame all atoms are fitted together against the mean. An atom is there when its height
+    is more likely drawn from its usual height than from zero, given the noise and the part of atoms
+    that is expected to be gone. The usual height is that of the frames which show the atom, since
+    the mean of an atom that comes and goes is too low.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+    registration : Registration
+    mean : Average
+        From :func:`~.series.average` of the same frames.
+    atoms : DataFrame
+        Labels of the mean.
+    polarity : {"bright", "dark"}
+    settings : TransferSettings, optional
+    progress, cancelled : callable, optional
+
+    Returns
+    -------
+    Transfer
+
+    Raises
+    ------
+    UserError
+        When there are no labels, or the registration belongs to another series.
+    Cancelled
+        When `cancelled` says so.
+    """
+    check_fits(frames, registration)
+    if not len(atoms):
+        raise UserError("The mean has no labels to carry over: label it first.")
+    chosen = settings or TransferSettings()
+    xy = positions(atoms)
+    nearest = _nearest(xy, mean.frame)
+    scale = estimate_scale(mean.frame)
+    width = float(np.clip(scale.width_px, 0.7, 0.3 * float(np.median(nearest))))
+    sign = 1.0 if polarity == "bright" else -1.0
+    flat = flattened(mean.frame, max(2.0 * float(np.median(nearest)), 4 * width))
+    heights = fit_heights(flat, mean.frame.valid, xy, width)
+    usual = float(np.median(np.abs(heights)))
+    heights = sign * np.maximum(sign * heights, 0.1 * usual)
+    seen: dict[int, Seen] = {}
+    for t in range(len(frames)):
+        if cancelled is not None and cancelled():
+            raise Cancelled
+        if progress is not None:
+            progress(t, len(frames), "Looking for the labels in each frame")
+        if registration.matched[t]:
+            seen[t] = _look(frames[t], registration, t, mean, xy, heights, width)
+    if progress is not None:
+        progress(len(frames), len(frames), "")
+    return _judge(frames, registration, atoms, seen, sign * heights, nearest, width, sign, chosen)
+
+
+def _nearest(xy: Floats, frame: Frame) -> Floats:
+    """Return each label's distance to the next one, or what the image suggests for a lone one."""
+    if len(xy) > 1:
+        distance: Floats = cKDTree(xy).query(xy, k=2)[0][:, 1]
+        return np.maximum(distance, 2.0)
+    scale = estimate_scale(frame)
+    return np.array([scale.spacing_px or 6 * scale.width_px])
+
+
+def _look(
+    frame: Frame,
+    registration: Registration,
+    number: int,
+    mean: Average,
+    xy: Floats,
+    heights: Floats,
+    width: float,
+) -> Seen:
+    """Fit one frame, the mean brought to its brightness and contrast first."""
+    expected = in_the_frame(
+        mean.frame, lambda there: registration.in_mean(there, number), frame.shape
+    )
+    both = frame.valid & np.isfinite(expected)
+    if int(both.sum()) < 16:
+        both = np.zeros(frame.shape, bool)
+        gain, offset, noise = 1.0, 0.0, max(mean.noise, 1e-12)
+    else:
+        model, image = expected[both], frame.data[both].astype(np.float64)
+        spread = float(model.var())
+        gain = float(np.mean((model - model.mean()) * (image - image.mean()))) / max(spread, 1e-30)
+        gain = gain if gain > 0 else 1.0
+        offset = float(image.mean() - gain * model.mean())
+        off = image - gain * model - offset
+        noise = max(1.4826 * float(np.median(np.abs(off - np.median(off)))), 1e-12)
+    part = Frame(frame.data / np.float32(gain), both)
+    return look(
+        part,
+        expected + offset / gain,
+        registration.moved(xy, number),
+        heights,
+        width,
+        noise / gain,
+    )
+
+
+def _judge(
+    frames: Sequence[Frame],
+    registration: Registration,
+    atoms: pd.DataFrame,
+    seen: dict[int, Seen],
+    heights: Floats,
+    nearest: Floats,
+    width: float,
+    sign: float,
+    settings: TransferSettings,
+) -> Transfer:
+    """Decide of every atom in every frame."""
+    usual, odds = _usual_heights(list(seen.values()), heights, sign, settings.vanishing)
+    moving, noise = _scatter(list(seen.values()), usual, sign, width)
+    snapped = bool(moving > noise)
+    limit = settings.farthest * nearest
+    kept: list[pd.DataFrame] = []
+    lost: list[pd.DataFrame] = []
+    for t, frame in enumerate(frames):
+        if t not in seen:
+            reasons = np.full(len(atoms), UNPLACED, dtype=object)
+            lost.append(_left_out(atoms, registration.moved(positions(atoms), t), reasons, t))
+            continue
+        one = seen[t]
+        expected = one.xy_px - one.moved_px
+        reasons, at, doubtful = _reasons(one, frame, usual, odds, limit, width, sign, settings)
+        good = reasons == ""
+        place = at if snapped else np.where(good[:, None], expected, at)
+        place = np.where(doubtful[:, None], expected, place)
+        table = atoms[good].assign(
+            frame=frame.index,
+            x_px=place[good, 0],
+            y_px=place[good, 1],
+            amplitude=(sign * one.amplitude / usual)[good],
+            origin="detected",
+            flag=np.where(doubtful[good], DOUBTFUL, ""),
+        )
+        kept.append(with_calibration(table, frame.calibration))
+        lost.append(_left_out(atoms, place, reasons, frame.index))
+    table = concat(kept) if kept else empty_atoms()
+    table["id"] = np.arange(len(table))
+    return Transfer(table, pd.concat(lost, ignore_index=True), snapped, moving)
+
+
+def _reasons(
+    one: Seen,
+    frame: Frame,
+    usual: Floats,
+    odds: float,
+    limit: Floats,
+    width: float,
+    sign: float,
+    settings: TransferSettings,
+) -> tuple[NDArray[np.object_], Floats, Bools]:
+    """Return for each atom why it is left out ("" when it is not), its place, and who is doubtful.
+
+    A height r in units of the usual one, with error s, speaks for an atom when
+    ``(r - 1)² / 2 s² < r² / 2 s² + odds``, that is ``r > 1/2 - odds s²``.
+    """
+    rows, columns = frame.shape
+    expected = one.xy_px - one.moved_px
+    ratio = sign * one.amplitude / usual
+    error = one.amplitude_error / usual
+    there = ratio > 0.5 - odds * error**2
+    doubtful = ~(error < 0.35)
+    reasons = np.full(len(ratio), "", dtype=object)
+    at = one.xy_px.copy()
+    far = np.hypot(*one.moved_px.T)
+    found = _nearby(one, limit, usual, width, sign, there)
+    for i in np.flatnonzero(~there & ~doubtful):
+        if i in found:
+            at[i] = found[i]
+            reasons[i] = f"moved: a peak is {np.hypot(*(at[i] - expected[i])):.1f} px away"
+        else:
+            reasons[i], at[i] = VANISHED, expected[i]
+    for i in np.flatnonzero(there & ~doubtful & (far > limit)):
+        reasons[i] = f"moved: a peak is {far[i]:.1f} px away"
+    if not settings.keep_doubtful:
+        reasons[doubtful] = DOUBTFUL
+    reasons[one.measured < LEAST_MEASURED] = NOT_MEASURED
+    x, y = expected.T
+    off = (x < -0.5) | (y < -0.5) | (x > columns - 0.5) | (y > rows - 0.5)
+    reasons[off] = OUTSIDE
+    return reasons, at, doubtful
+
+
+def _nearby(
+    one: Seen, limit: Floats, usual: Floats, width: float, sign: float, there: Bools
+) -> dict[int, Floats]:
+    """Find peaks, in what the atoms do not explain, beside those that are gone."""
+    if there.all():
+        return {}
+    smooth = sign * gaussian_filter(one.residual, width)
+    expected = one.xy_px - one.moved_px
+    found: dict[int, Floats] = {}
+    rows, columns = smooth.shape
+    for i in np.flatnonzero(~there):
+        reach = 2 * limit[i]
+        x, y = expected[i]
+        x0, x1 = max(int(x - reach), 0), min(int(x + reach) + 2, columns)
+        y0, y1 = max(int(y - reach), 0), min(int(y + reach) + 2, rows)
+        if x1 - x0 < 2 or y1 - y0 < 2:
+            continue
+        part = smooth[y0:y1, x0:x1]
+        row, column = np.unravel_index(int(part.argmax()), part.shape)
+        # A peak smoothed by its own width is half as high; its noise falls to s / (2 sqrt(pi) w).
+        height = 2 * float(part[row, column])
+        if height > 0.6 * usual[i] and height > 5 * one.amplitude_error[i]:
+            found[int(i)] = np.array([x0 + column, y0 + row], dtype=np.float64)
+    return found
+
+
+def _usual_heights(
+    seen: list[Seen], heights: Floats, sign: float, vanishing: float
+) -> tuple[Floats, float]:
+    """Return each atom's height where it is there, and the log odds that it is."""
+    odds = float(np.log((1 - vanishing) / vanishing))
+    if not seen:
+        return heights, odds
+    height = sign * np.stack([one.amplitude for one in seen])
+    error = np.stack([one.amplitude_error for one in seen])
+    weight = np.where(
+        np.stack([one.measured for one in seen]) >= LEAST_MEASURED,
+        1 / np.maximum(error, 1e-12) ** 2,
+        0.0,
+    )
+    usual = heights.copy()
+    for _ in range(ROUNDS):
+        relative = error / usual
+        there = height / usual > 0.5 - odds * relative**2
+        share = np.where(there, weight, 0.0)
+        total = share.sum(axis=0)
+        found = (share * height).sum(axis=0) / np.maximum(total, 1e-30)
+        usual = np.where(total > 0, np.maximum(found, 0.5 * heights), usual)
+    return usual, odds
+
+
+def _scatter(seen: list[Seen], usual: Floats, sign: float, width: float) -> tuple[float, float]:
+    """Return how far atoms stray along one axis, noise taken away, and the noise itself."""
+    if not seen:
+        return 0.0, 0.0
+    clear = np.concatenate(
+        [(sign * one.amplitude > 0.5 * usual) & (one.measured > 0.9) for one in seen]
+    )
+    if clear.sum() < 8:
+        return 0.0, width
+    moved = np.concatenate([one.moved_px for one in seen])[clear]
+    noise = np.concatenate([one.position_error_px for one in seen])[clear]
+    square = (1.4826 * float(np.median(np.abs(moved)))) ** 2
+    noise_square = float(np.median(noise**2))
+    return float(np.sqrt(max(square - noise_square, 0.0))), float(np.sqrt(noise_square))
+
+
+def _left_out(
+    atoms: pd.DataFrame, place: Floats, reasons: NDArray[np.object_], frame: int
+) -> pd.DataFrame:
+    gone = reasons != ""
+    return pd.DataFrame(
+        {
+            "frame": frame,
+            "row": np.flatnonzero(gone),
+            "element": atoms["element"].to_numpy()[gone],
+            "x_px": place[gone, 0],
+            "y_px": place[gone, 1],
+            "reason": reasons[gone],
+        }
+    )
