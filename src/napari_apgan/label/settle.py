@@ -31,6 +31,9 @@ RIM_OFF = 0.2
 RIM_PRESENCE = 0.5
 #: Holes beside an atom lie within this many distances of sites, and so many of them are clear.
 HOLES_WITHIN, HOLES_CLEAR = 1.25, 0.6
+#: Where an atom is missing between holes it is this part as dark as in a hole (on simulated
+#: vacancies of graphene).
+OF_A_HOLE = 0.4
 #: Steps along each row on which the usual height of a site is taken.
 ROW = 3
 
@@ -52,8 +55,8 @@ class Placed:
     peak : (N,) int array
         Its number, -1 for none.
     presence : (N,) array
-        Height of the response there between that of the emptiest place of the cell (0) and what is
-        usual on this site along the rows through it (1).
+        Height of the response there between that of an empty place (0) and what is usual on this
+        site along the rows through it (1).
     rim : (N,) bool array
         Beyond the last whole cell.
     """
@@ -139,17 +142,18 @@ def place_sites(grid: Grid, ground: Ground, cell: Cell) -> Placed:
     off = np.linalg.norm(found - sites, axis=2) / apart
     at_rim = rim[cells[:, 0], cells[:, 1]]
     sign = np.where([s.hole for s in cell.sites], -1.0, 1.0)
+    atom = ~(sign < 0)
+    # Between holes an atom's own maximum says less than the place it should have.
     height = np.where(
-        peak >= 0,
+        (peak >= 0) & ~(atom[None] & cell.by_holes),
         strength,
         sign * ground.landscape.height_at(sites.reshape(-1, 2)).reshape(sites.shape[:2]),
     )
     usual = _usual_along_rows(grid, cells, np.where(inside & ~at_rim[:, None], height, np.nan))
     # Where there is no lattice the response is zero: no hole, but no empty site either.
     empty = emptiest(ground, cell, place[~at_rim], basis[~at_rim])
-    lowest = np.where(sign < 0, 0.0, empty)
+    lowest = np.where(sign < 0, 0.0, OF_A_HOLE * empty if cell.by_holes else empty)
     presence = (height - lowest) / np.maximum(usual - lowest, 1e-6)
-    atom = np.array([not s.hole for s in cell.sites])
     _one_site_a_peak(peak, np.where(np.isfinite(off), off, np.inf), atom)
     found[peak < 0] = np.nan
     if cell.by_holes:
