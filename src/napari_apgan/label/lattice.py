@@ -34,7 +34,7 @@ FEWEST_CELLS = 9
 MOST_GRAINS = 24
 #: An atom beside the lattice stands this far (in distances of its sites) from all on it, and is as
 #: high as this part of the weakest kind of site.
-BESIDE, AS_HIGH = 0.5, 0.7
+BESIDE, AS_HIGH = 0.5, 0.85
 #: An empty site has this part of its neighbours, on all sides.
 ENCLOSED, ONE_SIDED = 0.6, 0.4
 #: Below this trust in the period a frame is smoothed more, by these parts of the distance of sites;

@@ -220,8 +220,8 @@ def fold(
     first, last = np.floor(steps.min(axis=0)).astype(int), np.ceil(steps.max(axis=0)).astype(int)
     i, j = (g.ravel() for g in np.mgrid[first[0] : last[0] + 1, first[1] : last[1] + 1])
     xy = origin + (np.column_stack([i, j])[:, None] + places[None]) @ basis
-    inside = ((xy >= low) & (xy <= high)).all(axis=2)
-    some = inside.any(axis=1)
+    inside: Bools = np.all((xy >= low) & (xy <= high), axis=2)
+    some = np.any(inside, axis=1)
     xy, inside = xy[some], inside[some]
     height = np.zeros(inside.shape)
     height[inside] = landscape.height_at(xy[inside])
