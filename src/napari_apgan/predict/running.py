@@ -161,7 +161,7 @@ def _try_tiles(
         with kept_memory(large=_is_large(task, side)):
             return _run_tiles(_prepared(network, device, task.way.cancelled), task, device, side)
     except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
     return None
 
@@ -172,13 +172,11 @@ def _is_large(task: _Task, side: int) -> bool:
     return rows * cols >= LARGE_PX
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory ran out, in any of the ways torch says so."""
     text = str(error).lower()
-    return (
-        isinstance(error, torch.OutOfMemoryError | MemoryError)
-        or "out of memory" in text
-        or "not enough memory" in text
-        or "can't allocate memory" in text
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        sign in text for sign in ("out of memory", "not enough memory", "can't allocate memory")
     )
 
 

@@ -6,6 +6,7 @@ import torch
 
 from napari_apgan.errors import UserError
 from napari_apgan.models.modelfile import first_non_finite
+from napari_apgan.predict.running import is_out_of_memory
 
 from .checkpoint import Progress, restore, snapshot
 from .dataset import Batch, Dataset
@@ -121,11 +122,3 @@ class Stepper:
             if not is_out_of_memory(error):
                 raise
         return None
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether memory ran out, in any of the ways torch says so."""
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        sign in text for sign in ("out of memory", "not enough memory", "can't allocate memory")
-    )
