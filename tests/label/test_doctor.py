@@ -1,4 +1,4 @@
-"""The doctor finds what is wrong with labels, leaves right ones alone, and its fixes put it right."""
+"""The doctor finds what is wrong with labels, leaves right ones alone, and puts it right."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ def test_a_doubled_atom_is_found_and_deleted() -> None:
     double = make_atoms(positions(atoms)[k] + (1.5, 1.0), "Sr", id=next_id(atoms))
     (suspect,) = examine(frame, concat([atoms, double]), WHOLE).suspects
     assert suspect.kind == "too close"
-    assert "px" in suspect.reason and "pm" in suspect.reason
+    assert "px" in suspect.reason
+    assert "pm" in suspect.reason
     fixed = apply_fix(suspect.fix, concat([atoms, double]), WHOLE)
     assert len(fixed.atoms) == len(atoms)
     assert examine(frame, fixed.atoms, WHOLE).suspects == ()
@@ -205,7 +206,8 @@ def test_light_atoms_that_drown_in_noise_are_an_area_to_leave_out() -> None:
     data += 6 * thick + rng.normal(0, 1, data.shape) * 0.45 * thick
     noisy = make_frame(data, frame.calibration, missing="none")
     (area,) = [s for s in examine(noisy, atoms, WHOLE).suspects if s.kind == "doubtful area"]
-    assert "background" in area.reason and "thin" in area.reason
+    assert "background" in area.reason
+    assert "thin" in area.reason
     assert atoms.set_index("id").loc[list(area.ids), "x_px"].min() > 80
     regions = apply_fix(area.fix, atoms, WHOLE).regions
     assert [r.kind for r in regions] == ["complete", "ignore"]

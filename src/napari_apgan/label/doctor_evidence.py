@@ -228,7 +228,7 @@ def look(
         kernel = kernel * _median_height(own)
         own = heights(flat, xy[mine], kernel)
         answer = response(flat, kernel)
-        where, how_high = nearest_peaks(answer, xy[mine], PEAK_REACH * spacing)
+        where, how_high = nearest_peaks(answer, xy, np.flatnonzero(mine), PEAK_REACH * spacing)
         empty = heights(flat, blanks, kernel)
         spread, offset = max(robust_spread(own), 0.02), _offset(where - xy[mine])
         populations[name] = Population(
@@ -295,20 +295,27 @@ def blank_places(xy: Floats, spacing_px: float, shape: tuple[int, int]) -> Float
     return thinned
 
 
-def nearest_peaks(answer: Floats, xy: Floats, reach_px: float) -> tuple[Floats, Floats]:
-    """Find the maximum of a response that each of (N, 2) labels belongs to, and its height.
+def nearest_peaks(
+    answer: Floats, labels: Floats, chosen: NDArray[np.intp], reach_px: float
+) -> tuple[Floats, Floats]:
+    """Find the maximum of a response that each chosen one of (N, 2) labels means, and its height.
 
     Of the local maxima within reach the one wins that is high and near:
-    ``height * exp(-(distance / reach)²)``. NaN where there is none.
+    ``height * exp(-(distance / reach)²)``; one on which another label stands is that label's. NaN
+    where there is none.
     """
+    xy = labels[chosen]
     rows, columns = np.nonzero((answer == maximum_filter(answer, size=3)) & (answer > 0))
     where, high = np.full((len(xy), 2), np.nan), np.full(len(xy), np.nan)
     if not len(rows) or not len(xy):
         return where, high
     found = np.column_stack([columns, rows]).astype(np.float64)
     level = answer[rows, columns]
+    apart_of, owner = (np.asarray(v) for v in cKDTree(labels).query(found))
+    standing = np.where(apart_of < 0.35 * reach_px, owner, -1)
     each: Any = cKDTree(found).query_ball_point(xy, reach_px + 0.5)
     for k, near in enumerate(each):
+        near = [i for i in near if standing[i] in (-1, chosen[k])]
         if not near:
             continue
         apart = np.hypot(*(found[near] - xy[k]).T)
