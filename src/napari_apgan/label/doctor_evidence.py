@@ -92,6 +92,10 @@ class Evidence:
     unlabelled_height : (M,) array
         In the unit of the element that explains them best.
     unlabelled_kind : (M,) array of str
+    pixel_noise : (N,) array
+        Standard deviation of the pixels' noise around each label.
+    background : (N,) array
+        The image over two spacings around each label, above its darkest pixels.
     """
 
     xy: Floats
@@ -105,6 +109,8 @@ class Evidence:
     unlabelled: Floats
     unlabelled_height: Floats
     unlabelled_kind: Names
+    pixel_noise: Floats
+    background: Floats
 
 
 def flatten(frame: Frame, spacing_px: float) -> Floats:
@@ -216,7 +222,8 @@ def look(
     blanks = blank_places(xy, spacing, frame.shape)
     height, common = np.zeros(len(xy)), np.zeros(len(xy))
     peak, peak_height = np.full((len(xy), 2), np.nan), np.full(len(xy), np.nan)
-    noise = float(np.median(local_noise(frame, 2.0 * spacing)[frame.valid]))
+    noises = local_noise(frame, 2.0 * spacing)
+    noise = float(np.median(noises[frame.valid]))
     populations: dict[str, Population] = {}
     answers: dict[str, Floats] = {}
     shared = _kernel(flat, xy, reach, frame, "bright")
@@ -246,8 +253,38 @@ def look(
     common[:] = heights(flat, np.where(own_peak(xy, peak)[:, None], peak, xy), shared) / unit
     place, how, which = unlabelled_peaks(answers, xy, spacing, frame.valid)
     return Evidence(
-        xy, kinds, spacing, height, peak, peak_height, common, populations, place, how, which
+        xy,
+        kinds,
+        spacing,
+        height,
+        peak,
+        peak_height,
+        common,
+        populations,
+        place,
+        how,
+        which,
+        read_at(noises, xy),
+        read_at(_background(frame, 2.0 * spacing), xy),
     )
+
+
+def read_at(image: Floats, xy: Floats) -> Floats:
+    """Return an image's values at the pixels nearest to (N, 2) positions."""
+    column, row = np.rint(np.clip(xy, 0, np.array(image.shape[::-1]) - 1)).astype(int).T
+    values: Floats = image[row, column]
+    return values
+
+
+def _background(frame: Frame, sigma_px: float) -> Floats:
+    """Return the image smoothed over the valid pixels, above its darkest ones."""
+    weight = frame.valid.astype(np.float64)
+    total = gaussian_filter(frame.data * weight, sigma_px) / np.maximum(
+        gaussian_filter(weight, sigma_px), 1e-3
+    )
+    dark = float(np.quantile(frame.data[frame.valid], 0.001))
+    above: Floats = total - min(dark, float(total.min()))
+    return above
 
 
 def _kernel(flat: Floats, xy: Floats, reach: int, frame: Frame, polarity: Polarity) -> Floats:

@@ -27,6 +27,8 @@ _RADII: tuple[int, ...] = (
 CLOSEST = 0.62
 #: Bonds are at least this part of the sum of the radii: double ones, foreshortened ones.
 SHORTEST_BOND = 0.66
+#: Part of the distances that are within a third of their median where there is order.
+ALIKE = 0.6
 #: From this many neighbours on the labels themselves say what is usual.
 ENOUGH = 10
 
@@ -37,20 +39,23 @@ def bond_length_pm(one: str, other: str) -> float | None:
     return float(sum(radii)) if len(radii) == 2 else None
 
 
-def usual_distance(xy: Floats, others: Floats, *, same: bool) -> tuple[float, int]:
-    """Return the median distance of (N, 2) atoms to the nearest of others, and from how many.
+def usual_distance(xy: Floats, others: Floats, *, same: bool) -> tuple[float, int, bool]:
+    """Return the median distance of (N, 2) atoms to the nearest of others, from how many.
 
-    Atoms with no such neighbour within 1.8 of that median do not count: they have none.
+    Atoms with no such neighbour within 1.8 of that median do not count: they have none. Last,
+    whether most distances are alike: single atoms stand as they like.
     """
     if not len(xy) or len(others) < 2:
-        return np.inf, 0
+        return np.inf, 0, False
     found = np.asarray(cKDTree(others).query(xy, k=2)[0])
     distance = found[:, 1] if same else found[:, 0]
     distance = distance[np.isfinite(distance)]
     if not len(distance):
-        return np.inf, 0
+        return np.inf, 0, False
     near = distance[distance < 1.8 * float(np.median(distance))]
-    return float(np.median(near)), len(near)
+    middle = float(np.median(near))
+    alike = float(np.mean((distance > 0.75 * middle) & (distance < 1.33 * middle)))
+    return middle, len(near), alike > ALIKE
 
 
 def limits_px(
@@ -77,11 +82,13 @@ def limits_px(
     for i, one in enumerate(names):
         for other in names[i:]:
             mine, its = xy[kinds == one], xy[kinds == other]
-            usual, n = usual_distance(mine, its, same=one == other)
+            usual, n, ordered = usual_distance(mine, its, same=one == other)
             bond = bond_length_pm(one, other)
             bond_px = None if bond is None or pixel_pm is None else bond / pixel_pm
             if n < ENOUGH:
                 limit = CLOSEST * min(spacing_px, bond_px if bond_px is not None else np.inf)
+            elif not ordered:
+                limit = CLOSEST * min(0.5 * usual, bond_px if bond_px is not None else np.inf)
             else:
                 limit = CLOSEST * min(usual, 1.5 * spacing_px)
                 if bond_px is not None and 0.85 * bond_px <= usual <= 1.25 * bond_px:

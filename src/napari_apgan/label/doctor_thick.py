@@ -6,14 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from napari_apgan.regions import Region
 
 from .doctor_areas import hull, padded
 from .doctor_atoms import Patient
-from .doctor_evidence import local_noise
 from .doctor_types import Fix, Suspect
 
 Floats = NDArray[np.float64]
@@ -41,24 +39,19 @@ def doubtful_areas(patient: Patient) -> list[Suspect]:
     mine = np.flatnonzero(e.kinds == light)
     xy, p = e.xy[mine], e.populations[light]
     around = np.asarray(cKDTree(xy).query(xy, k=TOGETHER)[1])
-    noise = local_noise(patient.frame, 2.0 * e.spacing_px) / np.sqrt((p.kernel**2).sum())
-    column, row = np.rint(np.clip(xy, 0, np.array(noise.shape[::-1]) - 1)).astype(int).T
-    clear = np.median(e.height[mine][around], axis=1) / np.maximum(noise[row, column], 1e-9)
+    noise = e.pixel_noise[mine] / np.sqrt((p.kernel**2).sum())
+    clear = np.median(e.height[mine][around], axis=1) / np.maximum(noise, 1e-9)
     doubtful = clear < DOUBTFUL_SIGMAS / patient.strictness
     if doubtful.sum() < 3:
         return []
-    background = _background(patient)
-    thin = float(np.quantile(background, 0.2))
+    thin = float(np.quantile(e.background, 0.2))
     out = []
     for group in _groups(xy[doubtful], 1.6 * _spacing(xy)):
         rows = mine[doubtful][group]
         if len(rows) < 3:
             continue
         place = e.xy[rows]
-        column, row = np.rint(place).astype(int).T
-        row = np.clip(row, 0, background.shape[0] - 1)
-        column = np.clip(column, 0, background.shape[1] - 1)
-        rise = float(np.median(background[row, column])) / max(thin, 1e-9)
+        rise = float(np.median(e.background[rows])) / max(thin, 1e-9)
         sigmas = float(np.median(clear[doubtful][group]))
         why = f", where the background is {rise:.1f} times that of thin areas" if rise > 1.2 else ""
         x, y = place.mean(axis=0).tolist()
@@ -83,18 +76,6 @@ def doubtful_areas(patient: Patient) -> list[Suspect]:
 
 def _spacing(xy: Floats) -> float:
     return float(np.median(np.asarray(cKDTree(xy).query(xy, k=2)[0])[:, 1]))
-
-
-def _background(patient: Patient) -> Floats:
-    """Return the image smoothed over two spacings, above its darkest pixels."""
-    frame = patient.frame
-    weight = frame.valid.astype(np.float64)
-    sigma = 2.0 * patient.evidence.spacing_px
-    total = gaussian_filter(frame.data * weight, sigma) / np.maximum(
-        gaussian_filter(weight, sigma), 1e-3
-    )
-    above: Floats = total - min(float(np.quantile(frame.data[frame.valid], 0.001)), total.min())
-    return above
 
 
 def _groups(xy: Floats, reach: float) -> list[list[int]]:
