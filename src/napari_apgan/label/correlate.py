@@ -21,6 +21,13 @@ Image = NDArray[np.float32]
 LARGEST = 512
 #: Shifts that leave less than this part of the pixels in common are not looked at.
 LEAST_OVERLAP = 0.3
+#: Differences between correlations below this come from thickness and illumination, not from noise.
+LEAST_DIFFERENCE = 0.01
+#: Maxima this many standard errors below the highest cannot be meant.
+HOPELESS = 8.0
+#: By how much one cell of a lattice in common would leave a correlation uncertain.
+OF_A_CELL = 0.15
+MOST_CANDIDATES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,19 +195,19 @@ class Candidates:
     shift_px : (N, 2) array
         x and y, in px of the frames: what is at p in the reference is at p + shift in the frame.
     correlation : (N,) array
-    error : float
-        Standard error of a difference between two correlations.
+    error : (N,) array
+        Standard error of the difference to the highest correlation, by noise, thickness and light.
     chance : float
         Correlations below this appear where the images have nothing in common.
     """
 
     shift_px: Floats
     correlation: Floats
-    error: float
+    error: Floats
     chance: float
 
 
-def candidates(reference: Reference, frame: Prepared, sizes: Sizes, most: int = 60) -> Candidates:
+def candidates(reference: Reference, frame: Prepared, sizes: Sizes) -> Candidates:
     """Find the maxima of the correlation.
 
     Smoothing by s leaves one independent value in 4 pi s² px; with N of them in common the
@@ -216,10 +223,16 @@ def candidates(reference: Reference, frame: Prepared, sizes: Sizes, most: int = 
     number = max(float(overlap.max()) / patch, 2.0)
     chance = float(np.sqrt(2 * (np.log(max(correlation.size / patch, 2.0)) + 4.0) / number))
     if not len(rows):
-        return Candidates(np.empty((0, 2)), np.empty(0), 1.0, chance)
-    order = np.argsort(-correlation[rows, columns], kind="stable")[:most]
-    rows, columns = rows[order], columns[order]
-    value = correlation[rows, columns]
+        return Candidates(np.empty((0, 2)), np.empty(0), np.empty(0), chance)
+    value, common = correlation[rows, columns], overlap[rows, columns]
+    highest = float(value.max())
+    error = np.sqrt(2 * patch / np.maximum(common, patch)) * (1 - highest**2) + LEAST_DIFFERENCE
+    if sizes.spacing_px is not None:
+        # Atoms that come and go scatter it too: the fewer cells in common, the more.
+        error += OF_A_CELL / np.sqrt(np.maximum(common * (by / sizes.spacing_px) ** 2, 1.0))
+    order = np.argsort(-value, kind="stable")[:MOST_CANDIDATES]
+    order = order[value[order] >= highest - HOPELESS * error[order]]
+    rows, columns, value, error = rows[order], columns[order], value[order], error[order]
     half = max(1, round(0.7 * smooth))
     middle = np.array([reference.reach[1], reference.reach[0]])
     vertices = [
@@ -227,5 +240,4 @@ def candidates(reference: Reference, frame: Prepared, sizes: Sizes, most: int = 
         for r, c in zip(rows, columns, strict=True)
     ]
     shift = (np.array(vertices) - middle) * by
-    error = float(np.sqrt(2 / number) * (1 - value[0] ** 2))
     return Candidates(shift, value, error, chance)

@@ -89,6 +89,26 @@ def fit_heights(image: Floats, valid: NDArray[np.bool_], xy_px: Floats, width_px
     return heights
 
 
+def fit_width(image: Floats, valid: NDArray[np.bool_], xy_px: Floats, guess_px: float) -> float:
+    """Return the standard deviation of the peaks that explains an image best.
+
+    A kernel too narrow leaves the skirts of a peak where they were when the peak moves, and so
+    finds too small a move.
+    """
+    inside = np.where(valid, image, 0.0).ravel()
+    tried = guess_px * np.array([0.7, 0.85, 1.0, 1.2, 1.4, 1.7])
+    left = []
+    for width in tried:
+        heights = fit_heights(image, valid, xy_px, float(width))
+        left.append(float(np.sum((inside - Peaks(xy_px, width, valid).value @ heights) ** 2)))
+    best = int(np.argmin(left))
+    if not 0 < best < len(tried) - 1:
+        return float(tried[best])
+    # The vertex of a parabola through the best and its neighbours.
+    square, linear, _ = np.polyfit(tried[best - 1 : best + 2], left[best - 1 : best + 2], 2)
+    return float(-linear / (2 * square)) if square > 0 else float(tried[best])
+
+
 def look(
     frame: Frame,
     expected: Floats,

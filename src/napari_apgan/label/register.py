@@ -25,8 +25,6 @@ from .warp import Grid, refine_field
 
 Floats = NDArray[np.float64]
 
-#: Differences between correlations below this come from thickness and illumination, not from noise.
-LEAST_DIFFERENCE = 0.02
 #: However unlikely a jump is, this much of log likelihood outweighs it: stages do jump.
 MOST_PENALTY = 12.0
 #: Log likelihood by which the second best shift must lie behind for the first to be sure.
@@ -320,8 +318,8 @@ class _Work:
         grid = Grid(self.shape, (points[0], points[1]))
         size = points[0] * points[1]
         total = _Sum(self.shape)
-        for t in np.flatnonzero(rigid.matched):
-            total.add(aligned(self.prepared(int(t)), rigid.shift_px[t]))
+        for t in np.flatnonzero(rigid.matched).tolist():
+            total.add(aligned(self.prepared(t), rigid.shift_px[t]))
         field = np.repeat(rigid.shift_px[:, None, :], size, axis=1)
         for t in range(len(self.frames)):
             self.step("Following distortions")
@@ -368,7 +366,7 @@ class _Work:
             self.correlation[t] = found.correlation[0] if len(found.correlation) else 0.0
             self.reason[t] = BLANK if blank else NO_MATCH
             return
-        off = (found.correlation - found.correlation[0]) / (found.error + LEAST_DIFFERENCE)
+        off = (found.correlation - found.correlation[0]) / found.error
         likely = -0.5 * off**2
         away = np.hypot(*(found.shift_px - expected).T)
         spread = max(0.25 * (self.sizes.spacing_px or 4 * self.sizes.width_px), 1.0)

@@ -18,7 +18,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame, Progress
 from napari_apgan.serving import Cancelled
 
-from .evidence import Seen, fit_heights, in_the_frame, look
+from .evidence import Seen, fit_heights, fit_width, in_the_frame, look
 from .register import Registration
 from .series import Average, check_fits
 from .spacing import estimate_scale, flattened
@@ -120,7 +120,8 @@ def transfer(
     mean : Average
         From :func:`~.series.average` of the same frames.
     atoms : DataFrame
-        Labels of the mean.
+        Labels of the mean, on its peaks: by how much a label lies beside the peak, it does in
+        every frame.
     polarity : {"bright", "dark"}
     settings : TransferSettings, optional
     progress, cancelled : callable, optional
@@ -146,6 +147,7 @@ def transfer(
     width = float(np.clip(scale.width_px, 0.7, 0.3 * float(np.median(nearest))))
     sign = 1.0 if polarity == "bright" else -1.0
     flat = flattened(mean.frame, max(2.0 * float(np.median(nearest)), 4 * width))
+    width = fit_width(flat, mean.frame.valid, xy, width)
     heights = fit_heights(flat, mean.frame.valid, xy, width)
     usual = float(np.median(np.abs(heights)))
     heights = sign * np.maximum(sign * heights, 0.1 * usual)
@@ -231,11 +233,11 @@ def _judge(
             lost.append(_left_out(atoms, registration.moved(positions(atoms), t), reasons, t))
             continue
         one = seen[t]
-        expected = one.xy_px - one.moved_px
         reasons, at, doubtful = _reasons(one, frame, usual, odds, limit, width, sign, settings)
         good = reasons == ""
-        place = at if snapped else np.where(good[:, None], expected, at)
-        place = np.where(doubtful[:, None], expected, place)
+        labelled = registration.moved(positions(atoms), t)
+        place = at if snapped else np.where(good[:, None], labelled, at)
+        place = np.where(doubtful[:, None], labelled, place)
         table = atoms[good].assign(
             frame=frame.index,
             x_px=place[good, 0],
@@ -276,7 +278,7 @@ def _reasons(
     at = one.xy_px.copy()
     far = np.hypot(*one.moved_px.T)
     found = _nearby(one, limit, usual, width, sign, there)
-    for i in np.flatnonzero(~there & ~doubtful):
+    for i in np.flatnonzero(~there & ~doubtful).tolist():
         if i in found:
             at[i] = found[i]
             reasons[i] = f"moved: a peak is {np.hypot(*(at[i] - expected[i])):.1f} px away"
@@ -310,7 +312,8 @@ def _nearby(
         y0, y1 = max(int(y - reach), 0), min(int(y + reach) + 2, rows)
         if x1 - x0 < 2 or y1 - y0 < 2:
             continue
-        part = smooth[y0:y1, x0:x1]
+        yy, xx = np.mgrid[y0:y1, x0:x1]
+        part = np.where(np.hypot(xx - x, yy - y) <= reach, smooth[y0:y1, x0:x1], -np.inf)
         row, column = np.unravel_index(int(part.argmax()), part.shape)
         # A peak smoothed by its own width is half as high; its noise falls to s / (2 sqrt(pi) w).
         height = 2 * float(part[row, column])

@@ -90,8 +90,10 @@ def refine_field(
     step = max(1, int(np.ceil(np.sqrt(rows * columns / MOST_PIXELS))))
     yy, xx = (axis.ravel() for axis in np.mgrid[0:rows:step, 0:columns:step].astype(float))
     part = (slice(None, None, step), slice(None, None, step))
-    gradient_y, gradient_x = np.gradient(reference.band)
-    gx, gy = (g[part].ravel().astype(np.float64) for g in (gradient_x, gradient_y))
+    gx, gy = (
+        np.asarray(np.gradient(reference.band, axis=axis), np.float64)[part].ravel()
+        for axis in (1, 0)
+    )
     target = reference.band[part].ravel().astype(np.float64)
     own = reference.weight[part].ravel().astype(np.float64)
     basis = grid.weights(np.column_stack([xx, yy]))
