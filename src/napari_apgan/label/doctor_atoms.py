@@ -32,7 +32,9 @@ ALONE = 1.9
 #: Of a height: labels below have no peak worth the name.
 LOW = 0.4
 #: Odds (natural logarithm) from which another element is taken as more likely.
-LOG_ODDS = 7.0
+LOG_ODDS = 6.0
+#: Odds of the sublattice from which an element is foreign there: the height need hardly add to it.
+FOREIGN_ODDS = 4.5
 #: What intensity alone may say at most: thickness and background deceive it.
 MOST_ODDS = 12.0
 
@@ -253,7 +255,9 @@ def wrong_element(patient: Patient, spared: Bools) -> list[Suspect]:
         bright = np.clip(chance[:, k] - chance[own, k], -MOST_ODDS, MOST_ODDS)
         both = bright + place[:, k] - place[own, k]
         best = int(both.argmax())
-        if best == own or both[best] < LOG_ODDS * patient.strictness or bright[best] < 1.5:
+        sited = place[best, k] - place[own, k] > FOREIGN_ODDS
+        least = 0.5 if sited else 1.5
+        if best == own or both[best] < LOG_ODDS * patient.strictness or bright[best] < least:
             continue
         other = names[best]
         usual, theirs = float(np.median(known[names[own]])), float(np.median(known[other]))
