@@ -318,8 +318,8 @@ class _Work:
         grid = Grid(self.shape, (points[0], points[1]))
         size = points[0] * points[1]
         total = _Sum(self.shape)
-        for t in np.flatnonzero(rigid.matched).tolist():
-            total.add(aligned(self.prepared(t), rigid.shift_px[t]))
+        for placed in np.flatnonzero(rigid.matched).tolist():
+            total.add(aligned(self.prepared(placed), rigid.shift_px[placed]))
         field = np.repeat(rigid.shift_px[:, None, :], size, axis=1)
         for t in range(len(self.frames)):
             self.step("Following distortions")

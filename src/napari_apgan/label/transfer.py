@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from napari_apgan.atoms import concat, empty_atoms, positions, with_calibration
 from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
-from napari_apgan.frames import Frame, Progress
+from napari_apgan.frames import Calibration, Frame, Progress
 from napari_apgan.serving import Cancelled
 
 from .evidence import Seen, fit_heights, fit_width, in_the_frame, look
@@ -30,6 +30,8 @@ Bools = NDArray[np.bool_]
 LEAST_MEASURED = 0.25
 #: Rounds of deciding which atoms are there and how high they are when they are.
 ROUNDS = 4
+#: Relative standard error of a height from which one frame cannot tell of an atom.
+MOST_DOUBT = 0.35
 DOUBTFUL = "too noisy to tell whether it is there"
 OUTSIDE = "outside the frame"
 NOT_MEASURED = "not measured in this frame"
@@ -151,24 +153,45 @@ def transfer(
     heights = fit_heights(flat, mean.frame.valid, xy, width)
     usual = float(np.median(np.abs(heights)))
     heights = sign * np.maximum(sign * heights, 0.1 * usual)
-    seen: dict[int, Seen] = {}
+    limit = chosen.farthest * nearest
+    seen: list[_InFrame] = []
     for t in range(len(frames)):
         if cancelled is not None and cancelled():
             raise Cancelled
         if progress is not None:
             progress(t, len(frames), "Looking for the labels in each frame")
+        frame = frames[t]
+        one = None
+        beside: dict[int, tuple[float, float, float]] = {}
         if registration.matched[t]:
-            seen[t] = _look(frames[t], registration, t, mean, xy, heights, width)
+            one = _look(frame, registration, t, mean, xy, heights, width)
+            beside = _beside(one, limit, sign * heights, width, sign)
+            one = replace(one, residual=np.empty((0, 0)))  # large, and of no more use
+        seen.append(_InFrame(frame.index, frame.calibration, one, beside))
     if progress is not None:
         progress(len(frames), len(frames), "")
-    return _judge(frames, registration, atoms, seen, sign * heights, nearest, width, sign, chosen)
+    return _judge(registration, atoms, seen, sign * heights, limit, width, sign, chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class _InFrame:
+    """What is kept of one frame: its number, its scale, its atoms, and peaks beside them.
+
+    `beside` maps an atom's row to x, y and height of the highest peak near it that no atom
+    explains; `seen` is None where the frame could not be placed.
+    """
+
+    number: int
+    calibration: Calibration
+    seen: Seen | None
+    beside: dict[int, tuple[float, float, float]]
 
 
 def _nearest(xy: Floats, frame: Frame) -> Floats:
     """Return each label's distance to the next one, or what the image suggests for a lone one."""
     if len(xy) > 1:
-        distance: Floats = cKDTree(xy).query(xy, k=2)[0][:, 1]
-        return np.maximum(distance, 2.0)
+        distance = np.asarray(cKDTree(xy).query(xy, k=2)[0], dtype=np.float64)
+        return np.maximum(distance[:, 1], 2.0)
     scale = estimate_scale(frame)
     return np.array([scale.spacing_px or 6 * scale.width_px])
 
@@ -210,56 +233,57 @@ def _look(
 
 
 def _judge(
-    frames: Sequence[Frame],
     registration: Registration,
     atoms: pd.DataFrame,
-    seen: dict[int, Seen],
+    frames: list[_InFrame],
     heights: Floats,
-    nearest: Floats,
+    limit: Floats,
     width: float,
     sign: float,
     settings: TransferSettings,
 ) -> Transfer:
     """Decide of every atom in every frame."""
-    usual, odds = _usual_heights(list(seen.values()), heights, sign, settings.vanishing)
-    moving, noise = _scatter(list(seen.values()), usual, sign, width)
+    placed = [one.seen for one in frames if one.seen is not None]
+    usual, odds = _usual_heights(placed, heights, sign, settings.vanishing)
+    moving, noise = _scatter(placed, usual, sign, width)
     snapped = bool(moving > noise)
-    limit = settings.farthest * nearest
+    distinct = len({one.number for one in frames}) == len(frames)
     kept: list[pd.DataFrame] = []
     lost: list[pd.DataFrame] = []
-    for t, frame in enumerate(frames):
-        if t not in seen:
-            reasons = np.full(len(atoms), UNPLACED, dtype=object)
-            lost.append(_left_out(atoms, registration.moved(positions(atoms), t), reasons, t))
-            continue
-        one = seen[t]
-        reasons, at, doubtful = _reasons(one, frame, usual, odds, limit, width, sign, settings)
-        good = reasons == ""
+    for t, one in enumerate(frames):
+        number = one.number if distinct else t
         labelled = registration.moved(positions(atoms), t)
+        if one.seen is None:
+            unplaced = np.full(len(atoms), UNPLACED, dtype=object)
+            lost.append(_left_out(atoms, labelled, unplaced, number))
+            continue
+        reasons, at, doubtful = _reasons(
+            one, registration.shape, usual, odds, limit, sign, settings
+        )
+        good = reasons == ""
         place = at if snapped else np.where(good[:, None], labelled, at)
         place = np.where(doubtful[:, None], labelled, place)
         table = atoms[good].assign(
-            frame=frame.index,
+            frame=number,
             x_px=place[good, 0],
             y_px=place[good, 1],
-            amplitude=(sign * one.amplitude / usual)[good],
+            amplitude=(sign * one.seen.amplitude / usual)[good],
             origin="detected",
             flag=np.where(doubtful[good], DOUBTFUL, ""),
         )
-        kept.append(with_calibration(table, frame.calibration))
-        lost.append(_left_out(atoms, place, reasons, frame.index))
+        kept.append(with_calibration(table, one.calibration))
+        lost.append(_left_out(atoms, place, reasons, number))
     table = concat(kept) if kept else empty_atoms()
     table["id"] = np.arange(len(table))
     return Transfer(table, pd.concat(lost, ignore_index=True), snapped, moving)
 
 
 def _reasons(
-    one: Seen,
-    frame: Frame,
+    frame: _InFrame,
+    shape: tuple[int, int],
     usual: Floats,
     odds: float,
     limit: Floats,
-    width: float,
     sign: float,
     settings: TransferSettings,
 ) -> tuple[NDArray[np.object_], Floats, Bools]:
@@ -268,57 +292,58 @@ def _reasons(
     A height r in units of the usual one, with error s, speaks for an atom when
     ``(r - 1)² / 2 s² < r² / 2 s² + odds``, that is ``r > 1/2 - odds s²``.
     """
-    rows, columns = frame.shape
+    one = frame.seen
+    assert one is not None
     expected = one.xy_px - one.moved_px
     ratio = sign * one.amplitude / usual
     error = one.amplitude_error / usual
     there = ratio > 0.5 - odds * error**2
-    doubtful = ~(error < 0.35)
+    doubtful = ~(error < MOST_DOUBT)
     reasons = np.full(len(ratio), "", dtype=object)
     at = one.xy_px.copy()
     far = np.hypot(*one.moved_px.T)
-    found = _nearby(one, limit, usual, width, sign, there)
     for i in np.flatnonzero(~there & ~doubtful).tolist():
-        if i in found:
-            at[i] = found[i]
-            reasons[i] = f"moved: a peak is {np.hypot(*(at[i] - expected[i])):.1f} px away"
-        else:
-            reasons[i], at[i] = VANISHED, expected[i]
-    for i in np.flatnonzero(there & ~doubtful & (far > limit)):
+        x, y, height = frame.beside.get(i, (*expected[i].tolist(), 0.0))
+        at[i] = x, y
+        peak = height > max(0.6 * usual[i], 5 * one.amplitude_error[i])
+        away = float(np.hypot(*(at[i] - expected[i])))
+        reasons[i] = f"moved: a peak is {away:.1f} px away" if peak else VANISHED
+        if not peak:
+            at[i] = expected[i]
+    for i in np.flatnonzero(there & ~doubtful & (far > limit)).tolist():
         reasons[i] = f"moved: a peak is {far[i]:.1f} px away"
     if not settings.keep_doubtful:
         reasons[doubtful] = DOUBTFUL
     reasons[one.measured < LEAST_MEASURED] = NOT_MEASURED
-    x, y = expected.T
-    off = (x < -0.5) | (y < -0.5) | (x > columns - 0.5) | (y > rows - 0.5)
+    x_px, y_px = expected.T
+    off = (x_px < -0.5) | (y_px < -0.5) | (x_px > shape[1] - 0.5) | (y_px > shape[0] - 0.5)
     reasons[off] = OUTSIDE
     return reasons, at, doubtful
 
 
-def _nearby(
-    one: Seen, limit: Floats, usual: Floats, width: float, sign: float, there: Bools
-) -> dict[int, Floats]:
-    """Find peaks, in what the atoms do not explain, beside those that are gone."""
-    if there.all():
-        return {}
+def _beside(
+    one: Seen, limit: Floats, heights: Floats, width: float, sign: float
+) -> dict[int, tuple[float, float, float]]:
+    """Find the highest peak, in what the atoms do not explain, beside those that seem low."""
+    low = np.flatnonzero(sign * one.amplitude < heights)
     smooth = sign * gaussian_filter(one.residual, width)
     expected = one.xy_px - one.moved_px
-    found: dict[int, Floats] = {}
+    reaches = np.broadcast_to(2 * limit, len(expected))
+    found: dict[int, tuple[float, float, float]] = {}
     rows, columns = smooth.shape
-    for i in np.flatnonzero(~there):
-        reach = 2 * limit[i]
+    for i in low.tolist():
+        reach = float(reaches[i])
         x, y = expected[i]
         x0, x1 = max(int(x - reach), 0), min(int(x + reach) + 2, columns)
         y0, y1 = max(int(y - reach), 0), min(int(y + reach) + 2, rows)
         if x1 - x0 < 2 or y1 - y0 < 2:
             continue
-        yy, xx = np.mgrid[y0:y1, x0:x1]
-        part = np.where(np.hypot(xx - x, yy - y) <= reach, smooth[y0:y1, x0:x1], -np.inf)
+        yy, xx = np.ogrid[y0:y1, x0:x1]
+        near = (xx - x) ** 2 + (yy - y) ** 2 <= reach**2
+        part = np.where(near, smooth[y0:y1, x0:x1], -np.inf)
         row, column = np.unravel_index(int(part.argmax()), part.shape)
-        # A peak smoothed by its own width is half as high; its noise falls to s / (2 sqrt(pi) w).
-        height = 2 * float(part[row, column])
-        if height > 0.6 * usual[i] and height > 5 * one.amplitude_error[i]:
-            found[int(i)] = np.array([x0 + column, y0 + row], dtype=np.float64)
+        # A peak smoothed by its own width is half as high.
+        found[i] = (float(x0 + column), float(y0 + row), 2 * float(part[row, column]))
     return found
 
 
