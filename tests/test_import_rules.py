@@ -135,6 +135,8 @@ def test_imports_point_downwards() -> None:
         "napari_apgan.simulate.process",
         "napari_apgan.simulate.stream",
         "napari_apgan.train.streaming",
+        "napari_apgan.label.protocol",
+        "napari_apgan.label.process",
         "napari_apgan.review",
         "napari_apgan.review.ranking",
         "napari_apgan.project",

@@ -78,6 +78,8 @@ class Settings(BaseModel):
     preset: str = "fast"
     recent_projects: list[str] = Field(default_factory=list)
     last_folder: str = ""
+    #: Sections of the Label tab that stand open.
+    open_sections: list[str] = Field(default_factory=list)
 
     @classmethod
     def load(cls) -> Settings:

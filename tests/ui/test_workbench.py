@@ -343,9 +343,9 @@ def test_elements_are_picked_recoloured_and_renamed(workbench):
 
 def test_tables_go_out_and_come_in(workbench, tmp_path):
     workbench.session.add_atoms(make_atoms([(40.0, 40.0), (60.0, 40.0)], "Pb"))
-    workbench.label_tab.export_csv(str(tmp_path / "out.csv"))
+    workbench.label_tab.sections.open("tables").export_csv(str(tmp_path / "out.csv"))
     workbench.desk.undo()
-    workbench.label_tab.import_csv(str(tmp_path / "out.csv"))
+    workbench.label_tab.sections.open("tables").import_csv(str(tmp_path / "out.csv"))
     assert positions(workbench.session.atoms()).tolist() == [[40.0, 40.0], [60.0, 40.0]]
 
 

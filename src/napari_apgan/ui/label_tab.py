@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QPoint
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_apgan.elements import Element
-from napari_apgan.io import read_atoms, write_atoms
 from napari_apgan.project import Session
 from napari_apgan.settings import Settings
 
@@ -17,11 +15,12 @@ from .chips import ElementChips
 from .detect import Detection
 from .detect_box import DetectBox
 from .detect_network import NetworkSearch
+from .label_sections import SectionStack
 from .output_map_box import OutputMapBox
 from .periodic_table import PeriodicTable
 from .predict_overlay import predictions_of
 from .regions_box import RegionsBox
-from .widgets import Fold, heading, hint, primary_button, row, rule, scrolled, text_button
+from .widgets import heading, hint, primary_button, row, rule, scrolled, text_button
 
 if TYPE_CHECKING:
     from .simulate_panel import SimulatePanel
@@ -52,6 +51,7 @@ class LabelTab(QWidget):
         self.detect = DetectBox()
         self.regions = RegionsBox()
         self.map = OutputMapBox()
+        self.sections = SectionStack(session, workbench)
         self.primary = primary_button("")
         self.pages = QStackedWidget()
         self.simulate: SimulatePanel | None = None
@@ -64,18 +64,6 @@ class LabelTab(QWidget):
         self.refresh()
 
     def _build(self) -> None:
-        tables = QWidget()
-        inner = QVBoxLayout(tables)
-        inner.setContentsMargins(0, 0, 0, 0)
-        inner.addLayout(
-            row(
-                text_button(
-                    "Import CSV…", self.import_csv, "Add the atoms of a table to this frame"
-                ),
-                text_button("Export CSV…", self.export_csv, "Write the labels of this frame"),
-                1,
-            )
-        )
         content = QWidget()
         layout = QVBoxLayout(content)
         layout.setContentsMargins(4, 4, 8, 4)
@@ -99,7 +87,7 @@ class LabelTab(QWidget):
             )
         )
         layout.addWidget(rule())
-        layout.addWidget(Fold("Tables", tables))
+        layout.addWidget(self.sections)
         layout.addStretch(1)
         labelling = QWidget()
         inside = QVBoxLayout(labelling)
@@ -162,6 +150,7 @@ class LabelTab(QWidget):
         there = desk.scene.image_layer is not None
         for part in (self.detect, self.regions, self.map):
             part.setEnabled(there)
+        self.sections.refresh()
 
     def _teaching(self, n_labels: int) -> str:
         desk = self._desk
@@ -249,42 +238,3 @@ class LabelTab(QWidget):
             settings.palette = self.table.palette_name
             settings.save()
         self._desk.add_element(element)
-
-    # --- tables --------------------------------------------------------------------------------
-
-    def import_csv(self, path: str = "") -> None:
-        """Add the atoms of a CSV to this frame."""
-        path = (
-            path
-            or QFileDialog.getOpenFileName(
-                self, "Import atoms", self._workbench.last_folder(), "Atom tables (*.csv)"
-            )[0]
-        )
-        if path:
-            self._workbench.remember_folder(Path(path).parent)
-            self._desk.guarded(lambda: self._import(Path(path)))
-
-    def _import(self, path: Path) -> None:
-        table = read_atoms(path)
-        here = table[table["frame"] == self._session.frame_index] if len(table) else table
-        taken = here if len(here) else table
-        ids = self._session.add_atoms(taken)
-        more = len(table) - len(taken)
-        others = f" {more:,} atoms of other frames were left out." if more else ""
-        self._desk.say(f"{len(ids):,} atoms added from {path.name}.{others}")
-
-    def export_csv(self, path: str = "") -> None:
-        """Write the labels of this frame as a CSV."""
-        if not len(self._desk.atoms.labels):
-            self._desk.say("There are no labels on this frame to export.")
-            return
-        name = str(Path(self._workbench.last_folder()) / f"{self._workbench.source_name()}.csv")
-        path = (
-            path
-            or QFileDialog.getSaveFileName(self, "Export labels", name, "Atom tables (*.csv)")[0]
-        )
-        if path:
-            self._workbench.remember_folder(Path(path).parent)
-            table = self._session.atoms()
-            if self._desk.guarded(lambda: write_atoms(table, Path(path))):
-                self._desk.say(f"{len(table):,} atoms written to {Path(path).name}.")

@@ -138,6 +138,18 @@ class ElidedLabel(QLabel):
         self.setText(metrics.elidedText(self._full, Qt.TextElideMode.ElideRight, width))
 
 
+FOLD_STYLE = (
+    "QToolButton { border: none; background: transparent; font-weight: 600; padding: 3px 0px;"
+    " text-align: left; }"
+)
+
+
+def fold_arrow(toggle: QToolButton, *, opened: bool) -> None:
+    """Let the heading of what folds point down where it is open."""
+    toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+    toggle.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
+
+
 class Fold(QWidget):
     """A heading that folds what is below it."""
 
@@ -147,7 +159,6 @@ class Fold(QWidget):
         self.toggle = QToolButton()
         self.toggle.setText(title)
         self.toggle.setCheckable(True)
-        self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.toggle.setStyleSheet("QToolButton { border: none; background: transparent; }")
         self.toggle.toggled.connect(self._apply)
         layout = QVBoxLayout(self)
@@ -159,8 +170,7 @@ class Fold(QWidget):
         self._apply(opened)
 
     def _apply(self, opened: bool) -> None:
-        arrow = Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow
-        self.toggle.setArrowType(arrow)
+        fold_arrow(self.toggle, opened=opened)
         self.content.setVisible(opened)
 
 

@@ -64,6 +64,8 @@ class Workbench(QWidget):
         self.projects = ProjectMenu(self, self.header.menu)
         #: Made when pairs are simulated for the first time.
         self.simulator: Any = None
+        #: Made when a section of the Label tab first asks for it.
+        self.label_helper: Any = None
         self._keys_sheet: QDialog | None = None
         self._retired = False
         layout = QVBoxLayout(self)
@@ -324,6 +326,9 @@ class Workbench(QWidget):
         for tab in (self.train_tab, self.review_tab):
             tab.close_down()
         self.train_tab.predictions.close()
+        self.label_tab.sections.close_down()
         if self.simulator is not None:
             self.simulator.close()
+        if self.label_helper is not None:
+            self.label_helper.stop()
         self.desk.close(remove_layers=remove_layers)

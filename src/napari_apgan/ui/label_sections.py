@@ -1,0 +1,203 @@
+"""The folding sections of the Label tab: what helps with labelling, made when first opened.
+
+Each is a widget of its own that knows the session and the workbench. To add one, write the widget
+and a line in :data:`SECTIONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from napari_apgan.settings import Settings
+
+from .label_helper import LabelHelper, LabelTask
+from .widgets import FOLD_STYLE, fold_arrow
+
+if TYPE_CHECKING:
+    from napari_apgan.project import Session
+
+    from .workbench import Workbench
+
+
+class LabelSection(QWidget):
+    """Base of what a section shows.
+
+    Parameters
+    ----------
+    session : Session
+    workbench : Workbench
+    """
+
+    def __init__(self, session: Session, workbench: Workbench) -> None:
+        super().__init__()
+        self.session, self.workbench = session, workbench
+        self.desk = workbench.desk
+        self._tasks: list[LabelTask] = []
+
+    def task(self, name: str) -> LabelTask:
+        """Return a new task of the labelling helper, which is started with it."""
+        task = LabelTask(label_helper_of(self.workbench), self.session, name)
+        task.failed.connect(self.workbench.say_error)
+        self._tasks.append(task)
+        return task
+
+    def refresh(self) -> None:
+        """Show what the session holds now; called after every change while the section is open."""
+
+    def close_down(self) -> None:
+        """Let go of layers, tasks and files."""
+        for task in self._tasks:
+            task.close()
+
+
+@dataclass(frozen=True, slots=True)
+class SectionKind:
+    """A line of the stack.
+
+    Parameters
+    ----------
+    name, title, tooltip : str
+    module : str
+        Within `napari_apgan.ui`; imported when the section is first opened.
+    widget : str
+        Its :class:`LabelSection`.
+    """
+
+    name: str
+    title: str
+    tooltip: str
+    module: str
+    widget: str
+
+
+#: In the order of the work.
+SECTIONS: tuple[SectionKind, ...] = (
+    SectionKind(
+        "tables",
+        "Tables",
+        "Labels from and to CSV files",
+        "tables_section",
+        "TablesSection",
+    ),
+)
+
+
+class FoldingSection(QWidget):
+    """A heading that makes and shows its section when it is opened, and remembers that it is.
+
+    Parameters
+    ----------
+    kind : SectionKind
+    make : callable
+        Returns the section.
+    """
+
+    def __init__(self, kind: SectionKind, make: Callable[[SectionKind], LabelSection]) -> None:
+        super().__init__()
+        self.kind, self._make = kind, make
+        self.section: LabelSection | None = None
+        self.toggle = QToolButton()
+        self.toggle.setText(kind.title)
+        self.toggle.setToolTip(kind.tooltip)
+        self.toggle.setCheckable(True)
+        self.toggle.setStyleSheet(FOLD_STYLE)
+        self.toggle.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.toggle.toggled.connect(self._apply)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(2)
+        self._layout.addWidget(self.toggle)
+        fold_arrow(self.toggle, opened=False)
+
+    @property
+    def opened(self) -> bool:
+        """Whether the section is shown."""
+        return self.toggle.isChecked()
+
+    def open(self) -> LabelSection:
+        """Show the section, made if need be, and return it."""
+        self.toggle.setChecked(True)
+        assert self.section is not None
+        return self.section
+
+    def refresh(self) -> None:
+        """Let an open section catch up."""
+        if self.opened and self.section is not None:
+            self.section.refresh()
+
+    def _apply(self, opened: bool) -> None:
+        fold_arrow(self.toggle, opened=opened)
+        if opened and self.section is None:
+            self.section = self._make(self.kind)
+            self._layout.addWidget(self.section)
+        if self.section is not None:
+            self.section.setVisible(opened)
+        self.refresh()
+        _remember(self.kind.name, opened)
+
+
+class SectionStack(QWidget):
+    """All sections below each other.
+
+    Parameters
+    ----------
+    session : Session
+    workbench : Workbench
+    """
+
+    def __init__(self, session: Session, workbench: Workbench) -> None:
+        super().__init__()
+        self._session, self._workbench = session, workbench
+        self.folds = {kind.name: FoldingSection(kind, self._make) for kind in SECTIONS}
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        remembered = set(Settings.load().open_sections)
+        for name, fold in self.folds.items():
+            layout.addWidget(fold)
+            if name in remembered:
+                fold.toggle.setChecked(True)
+
+    def _make(self, kind: SectionKind) -> LabelSection:
+        module = import_module(f".{kind.module}", __package__)
+        made: LabelSection = getattr(module, kind.widget)(self._session, self._workbench)
+        return made
+
+    def open(self, name: str) -> LabelSection:
+        """Show a section and return it."""
+        return self.folds[name].open()
+
+    def refresh(self) -> None:
+        """Let the open sections catch up."""
+        for fold in self.folds.values():
+            fold.refresh()
+
+    def close_down(self) -> None:
+        """Let go of everything."""
+        for fold in self.folds.values():
+            if fold.section is not None:
+                fold.section.close_down()
+
+
+def label_helper_of(workbench: Workbench) -> LabelHelper:
+    """Return the labelling helper of a workbench, made and started when first wanted."""
+    if workbench.label_helper is None:
+        workbench.label_helper = LabelHelper(workbench)
+        workbench.label_helper.restarted.connect(workbench.say_error)
+        workbench.label_helper.start()
+    helper: LabelHelper = workbench.label_helper
+    return helper
+
+
+def _remember(name: str, opened: bool) -> None:
+    settings = Settings.load()
+    before = settings.open_sections
+    after = [n for n in before if n != name] + ([name] if opened else [])
+    if set(after) != set(before):
+        settings.open_sections = after
+        settings.save()

@@ -1,0 +1,53 @@
+"""The folding sections of the Label tab."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_apgan.label.protocol import TaskDone
+from napari_apgan.settings import Settings
+from napari_apgan.ui.label_helper import LabelTask
+from napari_apgan.ui.label_sections import SECTIONS, label_helper_of
+
+
+def test_sections_are_made_when_first_opened_and_remembered(workbench):
+    stack = workbench.label_tab.sections
+    fold = stack.folds["tables"]
+    assert fold.section is None
+    fold.toggle.click()
+    assert fold.section.isVisibleTo(stack)
+    assert Settings.load().open_sections == ["tables"]
+    fold.toggle.click()
+    assert not fold.section.isVisibleTo(stack)
+    assert Settings.load().open_sections == []
+
+
+def test_every_section_opens(workbench):
+    for kind in SECTIONS:
+        section = workbench.label_tab.sections.open(kind.name)
+        assert section.isVisibleTo(workbench.label_tab)
+
+
+@pytest.fixture
+def task(workbench):
+    made = LabelTask(label_helper_of(workbench), workbench.session, "sing")
+    yield made
+    made.close()
+
+
+def test_a_task_that_does_not_exist_fails_in_a_sentence(task, qtbot):
+    with qtbot.waitSignal(task.failed, timeout=30_000) as said:
+        task.ask()
+    assert said.args[0] == "There is no task called 'sing'."
+    assert not task.busy
+
+
+def test_answers_for_a_frame_that_was_left_are_not_shown(task, qtbot):
+    task.ask()
+    task.place = ("elsewhere", 0)
+    done = []
+    task.done.connect(done.append)
+    reply = TaskDone(id=task._id, task="sing", sentence="", files={}, values={}, seconds=0.0)
+    with qtbot.waitSignal(task.cancelled):
+        task._on_done(reply)
+    assert done == []
