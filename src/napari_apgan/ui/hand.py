@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_apgan.atoms import make_atoms
@@ -16,6 +17,26 @@ from .regions_layer import COMPLETE, IGNORE, count_inside
 
 if TYPE_CHECKING:
     from .desk import Desk
+
+
+#: What a borrowed tool draws.
+_BORROWED = "#FFFFFF"
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """What is done with the next places that are clicked or drawn, in place of the usual.
+
+    Parameters
+    ----------
+    taken : callable
+        Called with the place that was clicked, or the corners of what was drawn, x, y in px.
+    left : callable
+        Called when the tool is put down without that: by Escape, or for another tool.
+    """
+
+    taken: Callable[[list[XY]], None]
+    left: Callable[[], None]
 
 
 class Hand:
@@ -33,6 +54,7 @@ class Hand:
         self.snapping = True
         self.region_kind: RegionKind = "complete"
         self._corners: list[XY] = []
+        self._loan: Loan | None = None
         #: Called with (key, columns or None) when a predicted atom is changed or deleted; returns
         #: True when it took care of it.
         self.on_predicted_edit: Callable[[Key, dict[str, Any] | None], bool] | None = None
@@ -41,11 +63,33 @@ class Hand:
 
     def set_tool(self, tool: str) -> None:
         """Take a tool into the hand: "atoms", "box" or "polygon"."""
+        loan, self._loan = self._loan, None
         self.tool = tool
         self._corners = []
         self._desk.regions.show_draft(None)
         self._desk.marks.hide_spot()
         self._desk.tool_changed.emit(tool)
+        if loan is not None:
+            loan.left()
+
+    def lend(self, tool: str, loan: Loan) -> None:
+        """Give what is clicked or drawn next to somebody else; no atom or region is made of it.
+
+        Parameters
+        ----------
+        tool : {"point", "box", "polygon"}
+            "point" gives one click after another, until another tool is set; the others give the
+            corners once.
+        loan : Loan
+        """
+        self.set_tool(tool)
+        self._loan = loan
+        self._desk.tool_changed.emit("lent")
+
+    def point_click(self, xy: XY) -> None:
+        """Hand a click on."""
+        if self._loan is not None:
+            self._loan.taken([self._desk.clamped(xy)])
 
     # --- clicks and drags on atoms -----------------------------------------------------------
 
@@ -114,6 +158,9 @@ class Hand:
 
     def _draft(self, corners: list[XY]) -> None:
         desk = self._desk
+        if self._loan is not None:
+            desk.regions.show_draft(corners, "", _BORROWED)
+            return
         color = IGNORE if self.region_kind == "ignore" else COMPLETE
         caption = ""
         if len(corners) >= 3 and self.region_kind == "complete":
@@ -146,9 +193,15 @@ class Hand:
 
     def _finish(self, corners: list[XY]) -> None:
         xs, ys = [c[0] for c in corners], [c[1] for c in corners]
+        loan, self._loan = self._loan, None
         self.set_tool("atoms")
         if max(xs) - min(xs) < 2 or max(ys) - min(ys) < 2:
             self._desk.say("That region was too small to hold anything.")
+            if loan is not None:
+                loan.left()
+            return
+        if loan is not None:
+            self._desk.guarded(lambda: loan.taken(corners))
             return
         self._desk.guarded(lambda: self._desk.add_region(self._region(corners)))
 

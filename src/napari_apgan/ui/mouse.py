@@ -81,10 +81,10 @@ class Mouse:
             return
         start = np.asarray(event.pos, dtype=float)
         here = to_px(layer, event.position)
-        if hand.tool == "polygon":
+        if hand.tool in ("polygon", "point"):
             yield from self._until_release(layer, event)
             if not self._moved(event, start):
-                hand.polygon_click(here)
+                (hand.polygon_click if hand.tool == "polygon" else hand.point_click)(here)
             return
         key = hand.pick(here, self.reach(layer)) if hand.tool == "atoms" else None
         pans = hand.tool == "atoms" and key is None and not shift
