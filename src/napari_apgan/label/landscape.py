@@ -68,6 +68,8 @@ class Landscape:
         Local maxima of the response.
     holes : Peaks
         Local minima, with their depths: the rings of graphene are often clearer than its atoms.
+    unit : float
+        One robust standard deviation of the response in the frame's own units.
     """
 
     frame: Frame
@@ -76,6 +78,7 @@ class Landscape:
     response: Image
     peaks: Peaks
     holes: Peaks
+    unit: float
 
     def height_at(self, xy_px: Floats) -> Floats:
         """Return the (N,) response at (N, 2) positions x, y in px."""
@@ -120,12 +123,13 @@ def survey(
             width = min(width, 0.3 * scale.spacing_px)
         sigma_px = OF_THE_WIDTH * width
     sigma = float(np.clip(sigma_px, *SMOOTHING_BOUNDS))
-    response = _band_pass(frame, sigma, -1.0 if polarity == "dark" else 1.0)
-    return Landscape(frame, polarity, sigma, response, _maxima(response), _maxima(-response))
+    response, unit = _band_pass(frame, sigma, -1.0 if polarity == "dark" else 1.0)
+    peaks, holes = _maxima(response), _maxima(-response)
+    return Landscape(frame, polarity, sigma, response, peaks, holes, unit)
 
 
-def _band_pass(frame: Frame, sigma: float, sign: float) -> Image:
-    """Return the difference of two smoothed frames in robust standard deviations."""
+def _band_pass(frame: Frame, sigma: float, sign: float) -> tuple[Image, float]:
+    """Return the difference of two smoothed frames in robust standard deviations, and one such."""
     difference = sign * (_smoothed(frame, sigma) - _smoothed(frame, WIDER * sigma))
     valid = difference[frame.valid] if not frame.valid.all() else difference.ravel()
     valid = valid[:: max(1, valid.size // 100_000)]
@@ -134,9 +138,9 @@ def _band_pass(frame: Frame, sigma: float, sign: float) -> Image:
         1.4826 * float(np.median(np.abs(valid - np.median(valid)))), 0.05 * float(valid.std())
     )
     if spread <= ROUNDING * float(np.abs(frame.data).max()):
-        return np.zeros(frame.shape, dtype=np.float32)
+        return np.zeros(frame.shape, dtype=np.float32), 1.0
     response: Image = (difference / np.float32(spread)).astype(np.float32)
-    return response
+    return response, spread
 
 
 def _smoothed(frame: Frame, sigma: float) -> Image:
