@@ -57,11 +57,11 @@ def test_the_network_finds_dark_atoms_that_have_no_label(
     assert box.note.text().endswith("3 of them have labels.")
     assert box.busy.isHidden()
     found = detection.candidates
-    sure = np.sort(detection._table["probability"])[::-1]
+    sure = np.sort(detection._found.table(found)["probability"])[::-1]
     for value, kept in ((500, round(0.5 * found)), (900, round(0.1 * found)), (1000, 1)):
         box.slider.setValue(value)
         assert detection.candidates == kept, "the slider goes by rank"
-        shown = detection._table["probability"][detection._shown]
+        shown = detection._found.table(detection._kept)["probability"]
         assert shown.min() == sure[kept - 1], "the surest stay"
         assert box.count.text() == f"{kept} of {found}"
     box.slider.setValue(0)

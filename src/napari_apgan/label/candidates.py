@@ -38,7 +38,7 @@ FIRST_RING = 0.5
 OUTSTANDING = 5.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidates:
     """Spots of a frame, the strongest first.
 

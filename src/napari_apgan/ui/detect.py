@@ -4,53 +4,65 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from napari.qt.threading import create_worker
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from napari_apgan.atoms import conform, positions
 from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
+from napari_apgan.label import Candidates
 
 from .atoms_layer import rgba
-from .detect_box import DetectBox
+from .detect_box import DetectBox, Search
+from .detect_found import Found, FoundSpots, FoundTable, radius_px
 from .detect_network import NetworkSearch
 
 if TYPE_CHECKING:
     from .desk import Desk
 
 LAYER_NAME = "Candidates"
+#: After a setting changed, the spots are looked for again this much later (ms).
+_AGAIN_MS = 250
 
 
-def find(frame: Frame, polarity: str) -> pd.DataFrame | str:
+def find(frame: Frame, polarity: str, search: Search) -> Candidates | str:
     """Detect atoms by their contrast alone; a sentence when that cannot be done."""
-    from napari_apgan.label import detect
+    from napari_apgan.label import find_candidates
 
     try:
-        return detect(frame, polarity=polarity)
+        return find_candidates(
+            frame,
+            polarity=polarity,
+            spacing_px=search.spacing_px,
+            rings=search.way == "rings",
+            several_sizes=search.several_sizes,
+        )
     except UserError as error:
         return str(error)
 
 
-def apart_from(table: pd.DataFrame, taken: Any) -> pd.DataFrame:
-    """Return the atoms of a table that have no label yet; `taken` are the labels' (N, 2) x, y."""
-    from scipy.spatial import cKDTree
-
-    from napari_apgan.maps import default_radius_px
-
-    if len(table) and len(taken):
-        distance = np.asarray(cKDTree(taken).query(positions(table))[0])
-        table = table[distance > default_radius_px(table)]
-    return table.reset_index(drop=True)
+def spots_words(spots: Candidates, frame: Frame, *, given: bool) -> str:
+    """Say what a search went by."""
+    if not len(spots.xy):
+        return ""
+    if spots.spacing_px is None:
+        return "No lattice shows: at first those that stand out from the rest."
+    what = "Ring centres" if spots.rings else "Neighbours"
+    scale = frame.calibration.x_pm
+    length = f" ({spots.spacing_px * scale:.0f} pm)" if scale else ""
+    says = "as you say" if given else "by the autocorrelation"
+    return f"{what} {spots.spacing_px:.1f} px{length} apart, {says}."
 
 
 class Detection:
     """The candidates of one detection.
 
     The network of the package looks for them in the prediction helper; where that cannot be, they
-    are found by contrast alone, in a thread, and a sentence says so.
+    are found by contrast alone, in a thread, and a sentence says so. Spots, and atoms between
+    bright or dark rings, are always found in a thread.
 
     Parameters
     ----------
@@ -63,20 +75,27 @@ class Detection:
 
     def __init__(self, desk: Desk, box: DetectBox, search: NetworkSearch) -> None:
         self._desk, self._box, self._search = desk, box, search
-        self._table: pd.DataFrame | None = None
-        self._rank = np.empty(0, dtype=int)
-        self._shown = np.empty(0, dtype=bool)
+        self._found: Found | None = None
+        self._kept = 0  # of the found ones, by the slider
+        self._xy: Any = None
+        self._everything = 0
+        self._size = 1.0
         self._place: tuple[str, int] = ("", 0)
         self._element = ""
         self._wanted: Element | None = None
         self._layer: Any = None
+        self._again = QTimer()
+        self._again.setSingleShot(True)
+        self._again.setInterval(_AGAIN_MS)
+        self._again.timeout.connect(self._search_again)
         self.worker: Any = None
         box.wanted.connect(self.run)
         box.level_changed.connect(self._thin)
         box.keep_wanted.connect(self.keep)
         box.discard_wanted.connect(self.discard)
         box.cancel_wanted.connect(self.cancel)
-        search.found.connect(self._found)
+        box.search_changed.connect(self._again.start)
+        search.found.connect(self._network_found)
         search.failed.connect(self._without_network)
         search.cancelled.connect(self._cancelled)
         search.progressed.connect(box.set_progress)
@@ -91,7 +110,7 @@ class Detection:
     @property
     def candidates(self) -> int:
         """How many candidates are shown."""
-        return int(self._shown.sum()) if self._table is not None else 0
+        return len(self._xy) if self._found is not None else 0
 
     @property
     def element(self) -> str:
@@ -116,12 +135,24 @@ class Detection:
         self.discard()
         self._wanted = element
         self._place = (desk.session.source_id, desk.session.frame_index)
-        self._box.set_state("busy", cancel=True)
-        try:
-            self._search.start(project, self._place, element.polarity)
-        except UserError as error:
-            self._by_contrast(f"Found by contrast alone. {error}")
+        search = self._box.search
+        if search.way != "network":
+            self._by_contrast(search, "")
+        else:
+            self._box.set_state("busy", cancel=True)
+            try:
+                self._search.start(project, self._place, element.polarity)
+            except UserError as error:
+                self._by_contrast(Search(), f"Found by contrast alone. {error}")
         self.changed.emit()
+
+    def _search_again(self) -> None:
+        """Look for spots again where a setting was changed while some are shown."""
+        if isinstance(self._found, FoundSpots) and self._box.search.way != "network":
+            if self.busy:
+                self._again.start()
+            else:
+                self.run()
 
     def cancel(self) -> None:
         """End the search by the network; the one by contrast takes a moment only."""
@@ -133,11 +164,11 @@ class Detection:
             self._desk.failed.emit(sentence, details)
             sentence = "The network could not be used."
         if self._is_here():
-            self._by_contrast(f"Found by contrast alone. {sentence}")
+            self._by_contrast(Search(), f"Found by contrast alone. {sentence}")
         else:
             self._box.set_state("idle")
 
-    def _by_contrast(self, words: str) -> None:
+    def _by_contrast(self, search: Search, words: str) -> None:
         """Find atoms in a thread of this process; `words` say why."""
         frame, element = self._desk.frame(), self._wanted
         if frame is None or element is None:
@@ -145,8 +176,8 @@ class Detection:
             return
         self._box.set_state("busy")
         # A function, not a generator: those swallow RuntimeError.
-        self.worker = create_worker(find, frame, element.polarity)
-        self.worker.returned.connect(lambda result: self._found(result, words))
+        self.worker = create_worker(find, frame, element.polarity, search)
+        self.worker.returned.connect(lambda result: self._spots_found(result, frame, search, words))
         self.worker.errored.connect(self._failed)
         self.worker.finished.connect(self._finished)
         self.worker.start()
@@ -170,73 +201,83 @@ class Detection:
         session = self._desk.session
         return self._place == (session.source_id, session.frame_index)
 
-    def _found(self, result: pd.DataFrame | str, words: str) -> None:
-        self._box.set_state("idle")
-        self._box.say("")
-        self.changed.emit()
-        element = self._wanted
-        if element is None or not self._is_here():
-            return  # the user went on to another frame
+    def _network_found(self, table: pd.DataFrame, words: str) -> None:
+        if self._back():
+            labels = positions(self._desk.atoms.labels)
+            self._offer(FoundTable(table, labels), len(table), words)
+
+    def _spots_found(
+        self, result: Candidates | str, frame: Frame, search: Search, words: str
+    ) -> None:
+        if not self._back():
+            return
         if isinstance(result, str):
             self._box.say(result)
             return
-        new = apart_from(result, positions(self._desk.atoms.labels))
-        if new.empty:
-            if result.empty:
-                text = "Nothing was found. Bright or dark is set on the element's chip."
+        words = words or spots_words(result, frame, given=search.spacing_px is not None)
+        everything = len(result.atoms_px(len(result.xy)))
+        self._offer(FoundSpots(result, positions(self._desk.atoms.labels)), everything, words)
+
+    def _back(self) -> bool:
+        """End the waiting; False when the user went on to another frame."""
+        self._box.set_state("idle")
+        self._box.say("")
+        self.changed.emit()
+        return self._wanted is not None and self._is_here()
+
+    def _offer(self, found: Found, everything: int, words: str) -> None:
+        """Show what was found and has no label yet; `everything` counts the others too."""
+        assert self._wanted is not None
+        xy = found.atoms_px(found.total)
+        if not len(xy):
+            if everything:
+                self._box.say(f"Nothing new: all {everything:,} atoms found have labels.")
             else:
-                text = f"Nothing new: all {len(result):,} atoms found have labels."
-            self._box.say(text)
+                self._box.say("Nothing was found. Bright or dark is set on the element's chip.")
             return
-        labelled = len(result) - len(new)
+        labelled = everything - len(xy)
         self._box.say(f"{words} {labelled:,} of them have labels." if labelled else words)
-        self._table, self._element = new, element.name
-        strength = new["probability"].to_numpy(dtype=float)
-        if not np.isfinite(strength).any():
-            strength = np.abs(new["amplitude"].to_numpy(dtype=float))
-        # By rank: sure atoms have probabilities near 1, which no slider could tell apart.
-        self._rank = np.argsort(np.argsort(-np.nan_to_num(strength), kind="stable"))
+        self._found, self._element, self._everything = found, self._wanted.name, len(xy)
+        self._size = 2.2 * radius_px(xy)
         self._box.set_state("candidates")
-        self._box.slider.setValue(0)
-        self._thin(0.0)
+        level = 1.0 - found.first / found.total
+        self._box.set_level(level)
+        self._thin(level)
 
     def _thin(self, level: float) -> None:
         """Show the surest candidates; `level` 0 shows all, 1 only one."""
-        if self._table is None:
+        if self._found is None:
             return
-        self._shown = self._rank < max(round((1.0 - level) * len(self._table)), 1)
+        self._kept = max(round((1.0 - level) * self._found.total), 1)
+        self._xy = self._found.atoms_px(self._kept)
         self._draw()
-        self._box.set_count(self.candidates, len(self._table), self._element)
+        self._box.set_count(self.candidates, self._everything, self._element)
         self.changed.emit()
 
     def _draw(self) -> None:
-        assert self._table is not None
-        xy = positions(self._table)[self._shown]
         element = self._desk.current_element()
         color = element.color if element is not None else "#FFFFFF"
-        size = 2.2 * _radius(positions(self._table))
         if self._layer is None or self._layer not in self._desk.viewer.layers:
             self._layer = self._desk.scene.place(
                 "points",
-                xy[:, ::-1],
+                self._xy[:, ::-1],
                 name=LAYER_NAME,
                 face_color="transparent",
                 border_color=rgba(color),
                 border_width=0.14,
-                size=size,
+                size=self._size,
                 symbol="disc",
                 canvas_size_limits=(6, 400),
             )
         else:
-            self._layer.data = xy[:, ::-1]
+            self._layer.data = self._xy[:, ::-1]
 
     def keep(self) -> None:
         """Make the shown candidates labels, as one edit."""
-        if self._table is None or not self.candidates:
+        if self._found is None or not self.candidates:
             return
-        kept = conform(
-            self._table[self._shown].assign(element=self._element, origin="detected", id=-1)
-        )
+        table = self._found.table(self._kept)
+        kept = conform(table.assign(element=self._element, origin="detected", id=-1))
         if self._desk.guarded(lambda: self._desk.session.add_atoms(kept)):
             n = len(kept)
             self.discard()
@@ -244,10 +285,10 @@ class Detection:
 
     def discard(self) -> None:
         """Forget the candidates."""
-        if self._table is None:
+        if self._found is None:
             return
         self._box.say("")
-        self._table, self._shown = None, np.empty(0, dtype=bool)
+        self._found, self._xy = None, None
         self._desk.scene.drop(self._layer)
         self._layer = None
         self._box.set_state("idle")
@@ -257,9 +298,3 @@ class Detection:
         if not self._is_here():
             self._search.cancel()  # nobody waits for it any more
         self.discard()
-
-
-def _radius(xy: Any) -> float:
-    from napari_apgan.maps import default_radius_px
-
-    return default_radius_px(pd.DataFrame(xy, columns=["x_px", "y_px"]))

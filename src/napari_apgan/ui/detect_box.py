@@ -2,10 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
 
 from .widgets import heading, hint, row
+
+Way = Literal["network", "spots", "rings"]
+
+#: Ways to look for atoms: title, tooltip.
+WAYS: dict[Way, tuple[str, str]] = {
+    "network": (
+        "Network",
+        "A network that comes with the program and knows atoms, bright or dark, in general",
+    ),
+    "spots": (
+        "Spots",
+        "Bright (or dark) spots of the band-passed image; nothing is learned, and every height can "
+        "be had by the slider",
+    ),
+    "rings": (
+        "Spots between rings",
+        "Ring centres, which have the other contrast than the atoms, with an atom in the middle of "
+        "each three of them: for graphene, whose rings are often clearer than its atoms",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Search:
+    """How atoms are looked for.
+
+    Parameters
+    ----------
+    way : {"network", "spots", "rings"}
+    spacing_px : float, optional
+        Of the spots, where the user says so.
+    several_sizes : bool
+        Whether to look for small and large spots at once.
+    """
+
+    way: Way = "spots"
+    spacing_px: float | None = None
+    several_sizes: bool = False
 
 
 class DetectBox(QWidget):
@@ -16,17 +67,44 @@ class DetectBox(QWidget):
     keep_wanted = Signal()
     discard_wanted = Signal()
     cancel_wanted = Signal()
+    search_changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.find = QPushButton("Detect")
         self.find.setToolTip(
-            "Finds atoms of the current element's kind, bright or dark, by a network that comes "
-            "with the program; nothing is added until you keep them"
+            "Finds atoms of the current element's kind, bright or dark as its chip says; nothing "
+            "is added until you keep them"
         )
         self.find.clicked.connect(lambda _=False: self.wanted.emit())
+        self.way = QComboBox()
+        for number, (name, (title, tooltip)) in enumerate(WAYS.items()):
+            self.way.addItem(title, name)
+            self.way.setItemData(number, tooltip, Qt.ItemDataRole.ToolTipRole)
+        self.way.currentIndexChanged.connect(self._choose_way)
+        self.spacing = QDoubleSpinBox()
+        self.spacing.setRange(0.0, 500.0)
+        self.spacing.setDecimals(1)
+        self.spacing.setSuffix(" px")
+        self.spacing.setSpecialValueText("by itself")
+        self.spacing.setKeyboardTracking(False)
+        self.spacing.setToolTip(
+            "Distance of nearest spots in px; left at its lowest, the autocorrelation of the image "
+            "says it"
+        )
+        self.spacing.valueChanged.connect(lambda _: self.search_changed.emit())
+        self.several = QCheckBox("small and large")
+        self.several.setToolTip(
+            "Looks with filters of three widths, so that weak small columns are found beside "
+            "strong large ones; slower, and finds more of the noise"
+        )
+        self.several.toggled.connect(lambda _: self.search_changed.emit())
+        self.settings = QWidget()
+        self.settings.setLayout(row(QLabel("Spacing"), self.spacing, 1, self.several))
+        self.settings.layout().setContentsMargins(0, 0, 0, 0)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 1000)
+        self.slider.setPageStep(50)
         self.slider.setToolTip("To the right: fewer candidates, the least sure left out first")
         self.slider.valueChanged.connect(lambda v: self.level_changed.emit(v / 1000))
         self.count = QLabel("")
@@ -60,12 +138,34 @@ class DetectBox(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addLayout(row(heading("Detect"), 1, self.find))
+        layout.addLayout(row(heading("Detect"), 1, self.way, self.find))
+        layout.addWidget(self.settings)
         layout.addWidget(self.busy)
         layout.addWidget(self.candidates)
         layout.addWidget(self.note)
         self.note.hide()
+        self._choose_way()
         self.set_state("idle")
+
+    @property
+    def search(self) -> Search:
+        """How atoms are to be looked for."""
+        spacing = self.spacing.value()
+        return Search(
+            self.way.currentData(), spacing if spacing > 0 else None, self.several.isChecked()
+        )
+
+    def _choose_way(self) -> None:
+        way = self.way.currentData()
+        self.way.setToolTip(WAYS[way][1])
+        self.settings.setVisible(way != "network")
+        self.search_changed.emit()
+
+    def set_level(self, level: float) -> None:
+        """Put the slider somewhere without telling anybody."""
+        self.slider.blockSignals(True)
+        self.slider.setValue(round(1000 * level))
+        self.slider.blockSignals(False)
 
     def set_state(self, state: str, *, cancel: bool = False) -> None:
         """Show ``idle``, ``busy`` (perhaps with a button to cancel) or ``candidates``."""
