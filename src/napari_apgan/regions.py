@@ -12,6 +12,22 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 RegionKind = Literal["complete", "ignore"]
 
 
+def inside_polygon(corners: NDArray[np.floating], xy_px: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Tell for (N, 2) positions x, y in px which lie inside a polygon of (M, 2) corners.
+
+    By the even-odd rule, so that a polygon may cross itself or hold a hole.
+    """
+    xy = np.asarray(xy_px, dtype=np.float64).reshape(-1, 2)
+    x, y = xy[:, 0], xy[:, 1]
+    inside = np.zeros(len(xy), dtype=bool)
+    for (xa, ya), (xb, yb) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        if ya == yb:
+            continue
+        crosses = (ya > y) != (yb > y)
+        inside ^= crosses & (x < (xb - xa) * (y - ya) / (yb - ya) + xa)
+    return inside
+
+
 class Region(BaseModel):
     """A polygon on a frame.
 
@@ -64,16 +80,7 @@ class Region(BaseModel):
 
     def contains(self, xy_px: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Tell for (N, 2) positions x, y in px which lie inside (even-odd rule)."""
-        xy = np.asarray(xy_px, dtype=np.float64).reshape(-1, 2)
-        corners = np.asarray(self.polygon)
-        x, y = xy[:, 0], xy[:, 1]
-        inside = np.zeros(len(xy), dtype=bool)
-        for (xa, ya), (xb, yb) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-            if ya == yb:
-                continue
-            crosses = (ya > y) != (yb > y)
-            inside ^= crosses & (x < (xb - xa) * (y - ya) / (yb - ya) + xa)
-        return inside
+        return inside_polygon(np.asarray(self.polygon), xy_px)
 
     def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Return a (Y, X) mask of the pixels whose centre lies inside."""

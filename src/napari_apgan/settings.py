@@ -80,6 +80,8 @@ class Settings(BaseModel):
     last_folder: str = ""
     #: Sections of the Label tab that stand open.
     open_sections: list[str] = Field(default_factory=list)
+    #: Keys of the canvas that the user changed: act -> combination, as the window reads it.
+    keys: dict[str, str] = Field(default_factory=dict)
 
     @classmethod
     def load(cls) -> Settings:

@@ -190,13 +190,16 @@ class Acts:
 
     def undo(self) -> None:
         """Take the last edit back."""
-        self._step_history(self.session.undo, "undo_title", "Undone", "undo")
+        if what := self._step_history(self.session.undo, "undo_title", "Undone", "undo"):
+            self.hand.taken_back(what)
 
     def redo(self) -> None:
         """Make the last undone edit again."""
-        self._step_history(self.session.redo, "redo_title", "Redone", "redo")
+        if what := self._step_history(self.session.redo, "redo_title", "Redone", "redo"):
+            self.hand.added_again(what)
 
-    def _step_history(self, step: Callable[[], bool], title: str, said: str, verb: str) -> None:
+    def _step_history(self, step: Callable[[], bool], title: str, said: str, verb: str) -> str:
+        """Go one edit back or forth; return what it was, empty where there was none."""
         project = self.session.project
         what = getattr(project, title) if project is not None else ""
 
@@ -204,7 +207,32 @@ class Acts:
             done = step()
             self.say(f"{said}: {what}." if done else f"There is nothing to {verb}.")
 
-        self.guarded(deed)
+        return what if self.guarded(deed) else ""
+
+    def nudge(self, dx: float, dy: float) -> None:
+        """Move the selected atoms by so many px; without any, Left and Right change the frame."""
+        selected = list(self.atoms.selected)
+        if selected:
+            at = self.atoms.positions(selected)
+            self.move({k: (x + dx, y + dy) for k, (x, y) in zip(selected, at, strict=True)})
+        elif dx:
+            self._step_frame(1 if dx > 0 else -1)
+
+    def _step_frame(self, step: int) -> None:
+        project, session = self.session.project, self.session
+        if project is None or not session.source_id:
+            return
+        wanted = session.frame_index + step
+        if 0 <= wanted < project.record(session.source_id).n_frames:
+            self.guarded(lambda: session.go_to(session.source_id, wanted))
+
+    def toggle_tool(self, tool: str) -> None:
+        """Take a tool into the hand, or put it down."""
+        if self.scene.image_layer is None:
+            self.say("Open an image first.")
+            return
+        self.scene.activate_home()
+        self.hand.set_tool("atoms" if self.hand.tool == tool else tool)
 
     # --- elements ------------------------------------------------------------------------------
 
@@ -301,11 +329,7 @@ class Acts:
 
     def toggle_region_tool(self) -> None:
         """Take the box into the hand, or put it down."""
-        if self.scene.image_layer is None:
-            self.say("Open an image first.")
-            return
-        self.scene.activate_home()
-        self.hand.set_tool("atoms" if self.hand.tool == "box" else "box")
+        self.toggle_tool("box")
 
     def toggle_output_map(self) -> None:
         """Show or hide the output map."""
@@ -323,5 +347,6 @@ class Acts:
         self.map.radius, self.map.unit = value, unit
         self._map_timer.start()
 
-    def _hold(self, held: bool) -> None:
+    def hold(self, held: bool) -> None:
+        """Let the mouse pan whatever lies below it, while the space bar is held."""
         self.hand.panning = held

@@ -22,6 +22,7 @@ from napari_apgan.project import Session
 from . import atoms_layer, marks, output_map, regions_layer
 from .acts import Acts
 from .atoms_layer import AtomsView, Key
+from .desk_keys import register_actions
 from .desk_layers import DeskLayers
 from .hand import Hand
 from .keys import Actions
@@ -67,26 +68,10 @@ class Desk(DeskLayers, Pointer, Acts):
         #: Set from napari's preferences.
         self.show_spots = True
         self.wants_scale_bar = True
-        self._register_actions()
+        register_actions(self)
         self._connect()
 
     # --- wiring ------------------------------------------------------------------------------
-
-    def _register_actions(self) -> None:
-        for number in range(1, 10):
-            self.actions.register(f"element_{number}", lambda n=number: self.press_digit(n))
-        for name, deed in {
-            "delete": self.delete_selected,
-            "clear": self.clear,
-            "undo": self.undo,
-            "redo": self.redo,
-            "select_all": self.select_all,
-            "region": self.toggle_region_tool,
-            "finish_polygon": self.hand.finish_polygon,
-            "output_map": self.toggle_output_map,
-        }.items():
-            self.actions.register(name, deed)
-        self.actions.hold = self._hold
 
     def _connect(self) -> None:
         session, layers = self.session, self.viewer.layers
@@ -376,7 +361,7 @@ class Desk(DeskLayers, Pointer, Acts):
             )
 
     def _on_selection(self, keys: list[Key]) -> None:
-        self.marks.select([self.atoms.position(k) for k in keys])
+        self.marks.select(self.atoms.positions(keys))
 
 
 def _timer(milliseconds: int, deed: Callable[[], None]) -> QTimer:

@@ -12,12 +12,17 @@ from napari_apgan.errors import UserError
 from napari_apgan.regions import Region, RegionKind
 
 from .atoms_layer import Key
+from .motif import Motif
 from .mouse import XY
 from .regions_layer import COMPLETE, IGNORE, count_inside
+from .strokes import Strokes
 
 if TYPE_CHECKING:
     from .desk import Desk
 
+
+#: What an edit that adds one atom is called.
+ONE_ADDED = "add 1 atom"
 
 #: What a borrowed tool draws.
 _BORROWED = "#FFFFFF"
@@ -53,6 +58,8 @@ class Hand:
         self.panning = False
         self.snapping = True
         self.region_kind: RegionKind = "complete"
+        self.strokes = Strokes(desk)
+        self.motif = Motif()
         self._corners: list[XY] = []
         self._loan: Loan | None = None
         #: Called with (key, columns or None) when a predicted atom is changed or deleted; returns
@@ -62,11 +69,11 @@ class Hand:
     # --- tools -----------------------------------------------------------------------------
 
     def set_tool(self, tool: str) -> None:
-        """Take a tool into the hand: "atoms", "box" or "polygon"."""
+        """Take a tool into the hand: "atoms", "lasso", "erase", "box" or "polygon"."""
         loan, self._loan = self._loan, None
         self.tool = tool
         self._corners = []
-        self._desk.regions.show_draft(None)
+        self.strokes.drop()
         self._desk.marks.hide_spot()
         self._desk.tool_changed.emit(tool)
         if loan is not None:
@@ -118,9 +125,45 @@ class Hand:
         if not desk.inside_image(x, y):
             return
         table = make_atoms([(x, y)], element.name, origin="human")
-        if desk.guarded(lambda: desk.session.add_atoms(table)) and self.snapping and not found:
-            desk.say("Nothing to snap to there: the atom is where you clicked.")
+        if desk.guarded(lambda: desk.session.add_atoms(table)):
+            if self.snapping and not found:
+                desk.say("Nothing to snap to there: the atom is where you clicked.")
+            self._go_on(1)
         desk.atoms.select([])
+
+    def _go_on(self, step: int) -> None:
+        """Make the next element of the motif the current one, in sequence."""
+        session = self._desk.session
+        following = self.motif.after(session.element, self._names(), step)
+        if following and following != session.element:
+            session.element = following
+
+    def _names(self) -> list[str]:
+        return [e.name for e in self._desk.elements]
+
+    def set_sequence(self, on: bool) -> None:
+        """Let each click add the next element of the motif, or the same one again."""
+        self.motif.on = on
+        self.set_tool("atoms")
+
+    def set_motif(self, text: str) -> None:
+        """Choose the elements that clicks add in turn: ``Pb Ti O``; empty for all of them."""
+        self._desk.guarded(lambda: self.motif.choose(text, self._names()))
+        self._desk.tool_changed.emit(self.tool)
+
+    def taken_back(self, title: str) -> None:
+        """Go back in the motif when the atom just added is taken back."""
+        if title == ONE_ADDED:
+            self._go_on(-1)
+
+    def added_again(self, title: str) -> None:
+        """Go on in the motif when an atom is added again."""
+        if title == ONE_ADDED:
+            self._go_on(1)
+
+    def select_nothing(self) -> None:
+        """Clear the selection."""
+        self._desk.atoms.select([])
 
     def drag_atom(self, key: Key, xy: XY, done: bool) -> None:
         """Move an atom, and the others that are selected with it."""

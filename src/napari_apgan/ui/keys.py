@@ -3,14 +3,21 @@
 napari's own bindings on a layer class win over those on the viewer, so the table is bound on every
 layer instance that the workbench owns or adopts. Actions are looked up by name when a key is
 pressed: tabs register what theirs do, and a key whose action nobody registered is left to napari.
+The user may give an act another key, which the settings file keeps under the name of the act.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakSet
+
+from app_model.types import KeyBinding
+from napari.utils.key_bindings import coerce_keybinding
+
+from napari_apgan.errors import UserError
 
 #: Space held longer than this (s) is a pan and not a step to the next atom.
 TAP_SECONDS = 0.25
@@ -32,6 +39,8 @@ class Key:
         Heading on the sheet.
     shadows : str
         What napari does with this key on the same layer, when we take it over.
+    second : bool
+        Whether the act has another key above this one.
     """
 
     combo: str
@@ -39,6 +48,12 @@ class Key:
     title: str
     group: str
     shadows: str = ""
+    second: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the settings file calls this line of the table."""
+        return f"{self.action}_second" if self.second else self.action
 
     @property
     def label(self) -> str:
@@ -60,12 +75,23 @@ KEYS: tuple[Key, ...] = (
         for n in range(1, 10)
     ),
     Key("Delete", "delete", "Remove the selected atoms", "Atoms", "delete points"),
-    Key("Backspace", "delete", "Remove the selected atoms", "Atoms", "delete points"),
+    Key("Backspace", "delete", "Remove the selected atoms", "Atoms", "delete points", second=True),
+    Key("Left", "nudge_left", "Nudge the selected atoms by 0.1 px", "Atoms", "previous frame"),
+    Key("Right", "nudge_right", "Nudge the selected atoms by 0.1 px", "Atoms", "next frame"),
+    Key("Up", "nudge_up", "Nudge the selected atoms by 0.1 px", "Atoms"),
+    Key("Down", "nudge_down", "Nudge the selected atoms by 0.1 px", "Atoms"),
+    Key("Shift-Left", "push_left", "Nudge the selected atoms by 1 px", "Atoms"),
+    Key("Shift-Right", "push_right", "Nudge the selected atoms by 1 px", "Atoms"),
+    Key("Shift-Up", "push_up", "Nudge the selected atoms by 1 px", "Atoms"),
+    Key("Shift-Down", "push_down", "Nudge the selected atoms by 1 px", "Atoms"),
     Key("Escape", "clear", "Clear the selection, leave a tool", "Atoms"),
     Key("Control-Z", "undo", "Undo", "Atoms"),
     Key("Control-Shift-Z", "redo", "Redo", "Atoms"),
-    Key("Control-Y", "redo", "Redo", "Atoms"),
+    Key("Control-Y", "redo", "Redo", "Atoms", "3-D view", second=True),
     Key("Control-A", "select_all", "Select every label of the frame", "Atoms"),
+    Key("S", "sequence", "Each click adds the next element of the motif", "Hand", "select mode"),
+    Key("L", "lasso", "Select atoms by drawing around them", "Hand"),
+    Key("E", "erase", "Erase atoms: click them or drag over them", "Hand"),
     Key("R", "region", "Draw a region: drag a box", "Regions"),
     Key("Enter", "finish_polygon", "Close the polygon being drawn", "Regions"),
     Key("M", "output_map", "Show or hide the output map", "Views"),
@@ -80,17 +106,93 @@ KEYS: tuple[Key, ...] = (
 )
 
 
+#: Keys that never reach the canvas, or that the workbench needs itself.
+_RESERVED = {"Tab": "moves between the fields of a window", "?": "opens this sheet"}
+
+
+def binding(combo: str) -> KeyBinding:
+    """Read a combination; two that mean the same are equal.
+
+    Raises
+    ------
+    UserError
+        When napari knows no such key.
+    """
+    try:
+        read = coerce_keybinding(combo)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{combo} is no key that the canvas can take: press another one."
+        ) from error
+    if not str(read) or str(read).endswith("+"):  # app-model reads what it does not know as nothing
+        raise UserError(f"{combo} is no key that the canvas can take: press another one.")
+    return read
+
+
+def rebound(keys: Sequence[Key], name: str, combo: str) -> tuple[Key, ...]:
+    """Return the table with another key on one of its lines.
+
+    Raises
+    ------
+    UserError
+        When the key is taken or cannot be bound.
+    """
+    wanted = binding(combo)
+    if combo in _RESERVED:
+        raise UserError(f"{combo} {_RESERVED[combo]}: press another key.")
+    for key in keys:
+        if key.name != name and binding(key.combo) == wanted:
+            raise UserError(
+                f"{key.label} is taken: {key.title[0].lower()}{key.title[1:]}. Give that act "
+                "another key first."
+            )
+    return tuple(replace(k, combo=combo) if k.name == name else k for k in keys)
+
+
+def chosen_keys(changes: Mapping[str, str]) -> tuple[Key, ...]:
+    """Return the table with the user's changes, by name; those that do not fit are left out."""
+    keys = KEYS
+    # Two acts may have exchanged their keys: every changed line is taken off first.
+    kept = tuple(k for k in keys if k.name not in changes)
+    for name, combo in changes.items():
+        line = next((k for k in keys if k.name == name), None)
+        if line is None:
+            continue
+        try:
+            rebound([*kept, line], name, combo)
+        except UserError:
+            combo = line.combo
+        kept = (*kept, replace(line, combo=combo))
+    order = {k.name: i for i, k in enumerate(keys)}
+    return tuple(sorted(kept, key=lambda k: order[k.name]))
+
+
+def changes_of(keys: Sequence[Key]) -> dict[str, str]:
+    """Return which lines have another key than usual, as the settings file holds it."""
+    usual = {k.name: k.combo for k in KEYS}
+    return {k.name: k.combo for k in keys if usual[k.name] != k.combo}
+
+
 @dataclass
 class Actions:
     """Deeds by name; the keys, the buttons and the tests all go through it."""
 
     deeds: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    #: What an act would do now, in words, where that depends on something; empty for nothing.
+    words: dict[str, Callable[[], str]] = field(default_factory=dict)
     #: Called before and after a held Space, to make the mouse pan whatever is below it.
     hold: Callable[[bool], None] | None = None
+    #: The table in force.
+    keys: tuple[Key, ...] = KEYS
+    _bound: WeakSet[Any] = field(default_factory=WeakSet)
 
-    def register(self, name: str, deed: Callable[[], Any]) -> None:
-        """Name a deed; an earlier one of that name is replaced."""
+    def register(
+        self, name: str, deed: Callable[[], Any], words: Callable[[], str] | None = None
+    ) -> None:
+        """Name a deed, and say what it would do now; an earlier one of that name is replaced."""
         self.deeds[name] = deed
+        if words is not None:
+            self.words[name] = words
 
     def run(self, name: str) -> bool:
         """Do it; False when nobody registered the name."""
@@ -100,15 +202,37 @@ class Actions:
         deed()
         return True
 
+    def meaning(self, key: Key) -> str:
+        """Say what a key does now; empty when nothing."""
+        if key.action not in self.deeds:
+            return ""
+        words = self.words.get(key.action)
+        return words() if words is not None else key.title
+
+    def label(self, action: str) -> str:
+        """Return the key of an act as it is printed, for tooltips."""
+        return next(k.label for k in self.keys if k.action == action)
+
+    def use(self, keys: Sequence[Key]) -> None:
+        """Put another table in force, on every layer that is bound."""
+        layers = list(self._bound)
+        for layer in layers:
+            self.unbind(layer)
+        self.keys = tuple(keys)
+        for layer in layers:
+            self.bind(layer)
+
     def bind(self, layer: Any) -> None:
         """Bind the whole table on a layer instance."""
-        for key in KEYS:
-            callback = self._tap_or_hold() if key.combo == "Space" else self._press(key.action)
+        self._bound.add(layer)
+        for key in self.keys:
+            callback = self._tap_or_hold() if key.action == "next_atom" else self._press(key.action)
             layer.bind_key(key.combo, callback, overwrite=True)
 
     def unbind(self, layer: Any) -> None:
         """Take the table off a layer that is no longer ours."""
-        for key in KEYS:
+        self._bound.discard(layer)
+        for key in self.keys:
             layer.bind_key(key.combo, None)
 
     def _press(self, action: str) -> Callable[[Any], None]:
@@ -131,27 +255,11 @@ class Actions:
         return space
 
 
-def sheet_html() -> str:
-    """Return the sheet of keys as a small HTML table, grouped, digits on one line."""
-    rows: list[str] = []
-    group = ""
-    for key in KEYS:
-        if key.combo in tuple("23456789") or key.combo in ("Backspace", "Control-Y"):
-            continue
-        if key.group != group:
-            group = key.group
-            rows.append(f"<tr><td colspan=2><br><b>{group}</b></td></tr>")
-        label = "1 … 9" if key.combo == "1" else key.label
-        title = key.title.replace("Element 1: change", "Change") if key.combo == "1" else key.title
-        note = f" <i>(instead of napari's {key.shadows})</i>" if key.shadows else ""
-        if key.combo == "1":
-            note = " <i>(instead of napari's layer modes)</i>"
-        rows.append(f"<tr><td><b>{label}</b>&nbsp;&nbsp;</td><td>{title}{note}</td></tr>")
-    mouse = (
-        ("Click", "on nothing: add an atom where the ring shows; on an atom: select it"),
-        ("Drag", "an atom: move it; on nothing: pan"),
-        ("Shift+drag", "a box: select the atoms inside"),
-    )
-    rows.append("<tr><td colspan=2><br><b>Mouse</b></td></tr>")
-    rows += [f"<tr><td><b>{a}</b>&nbsp;&nbsp;</td><td>{b}</td></tr>" for a, b in mouse]
-    return f"<table cellspacing=2>{''.join(rows)}</table>"
+#: What the mouse does, for the sheet of keys.
+MOUSE: tuple[tuple[str, str], ...] = (
+    ("Click", "On nothing: add an atom where the ring shows; on an atom: select it"),
+    ("Drag", "An atom: move it; on nothing: pan"),
+    ("Shift+click", "Add an atom to the selection, or take it out"),
+    ("Shift+drag", "A box: select the atoms inside"),
+    ("Ctrl+drag", "A lasso: select the atoms inside (Alt too, where the system leaves it)"),
+)

@@ -15,6 +15,7 @@ from .chips import ElementChips
 from .detect import Detection
 from .detect_box import DetectBox
 from .detect_network import NetworkSearch
+from .hand_strip import HandStrip
 from .label_sections import SectionStack
 from .output_map_box import OutputMapBox
 from .periodic_table import PeriodicTable
@@ -41,6 +42,7 @@ class LabelTab(QWidget):
         self._session, self._workbench = session, workbench
         self._desk = workbench.desk
         self.chips = ElementChips()
+        self.hand = HandStrip(self._desk)
         self.snap = QCheckBox("Snap")
         self.snap.setChecked(True)
         self.snap.setToolTip(
@@ -70,6 +72,7 @@ class LabelTab(QWidget):
         layout.setSpacing(6)
         layout.addLayout(row(heading("Elements"), self.chips.add_button, 1, self.snap))
         layout.addWidget(self.chips)
+        layout.addWidget(self.hand)
         layout.addWidget(self.teach)
         for part in (self.detect, self.regions, self.map):
             layout.addWidget(rule())

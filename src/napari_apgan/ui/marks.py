@@ -20,6 +20,7 @@ LAYER_NAME = "Cursor"
 _SELECTED = np.array([1.0, 1.0, 1.0, 1.0], dtype=np.float32)
 _NOTHING_THERE = "#B0B0B0"
 _HOLE = "#FFB000"
+_DOOMED = "#FF5A36"
 
 
 class Marks:
@@ -39,6 +40,8 @@ class Marks:
         self._spot: tuple[float, float, str, bool] | None = None
         self._ghosts: list[tuple[float, float]] = []
         self._holes: list[tuple[float, float]] = []
+        self._doomed: list[tuple[float, float]] = []
+        self._tip: tuple[float, float, float, str] | None = None
         self._symbols: NDArray[Any] | None = None
 
     @property
@@ -59,9 +62,30 @@ class Marks:
             self._draw()
 
     def hide_spot(self) -> None:
-        """Show no spot."""
-        if self._spot is not None:
-            self._spot = None
+        """Show neither a spot nor the reach of a tool."""
+        if self._spot is not None or self._tip is not None:
+            self._spot = self._tip = None
+            self._draw()
+
+    @property
+    def tip(self) -> tuple[float, float, float, str] | None:
+        """The reach of the tool in the hand: x, y and diameter in px, its colour."""
+        return self._tip
+
+    def show_tip(self, x: float, y: float, diameter_px: float, color: str) -> None:
+        """Show how far a tool reaches around the pointer."""
+        self._spot, self._tip = None, (x, y, diameter_px, color)
+        self._draw()
+
+    @property
+    def doomed(self) -> list[tuple[float, float]]:
+        """The atoms that the eraser has gone over, x, y in px."""
+        return list(self._doomed)
+
+    def show_doomed(self, xy: Sequence[tuple[float, float]]) -> None:
+        """Cross atoms out that go when the button is let go."""
+        if list(xy) != self._doomed:
+            self._doomed = list(xy)
             self._draw()
 
     def show_ghosts(self, xy: Sequence[tuple[float, float]]) -> None:
@@ -103,6 +127,19 @@ class Marks:
             border.append(_SELECTED)
             face.append(rgba("#FFFFFF", 0.35))
             size.append(1.0)
+            kind.append(0)
+        for x, y in self._doomed:
+            rows.append((y, x))
+            border.append(rgba(_DOOMED))
+            face.append(rgba(_DOOMED))
+            size.append(1.1)
+            kind.append(1)
+        if self._tip is not None:
+            x, y, diameter, color = self._tip
+            rows.append((y, x))
+            border.append(rgba(color))
+            face.append(rgba(color, 0.08))
+            size.append(diameter / self.diameter_px)
             kind.append(0)
         for x, y in self._holes:
             rows.append((y, x))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: A press that moves less than this (screen px) is a click.
 CLICK_SLACK = 4.0
+#: Tools of the hand that follow the pointer.
+TOOLS = ("lasso", "erase")
 #: How near (screen px) the press must be to an atom to take it.
 REACH = 9.0
 
@@ -75,12 +77,16 @@ class Mouse:
     def _press(self, layer: Any, event: Any) -> Iterator[None]:
         hand = self._hand
         shift = "Shift" in event.modifiers
-        others = len(event.modifiers) > shift
-        ours = event.button == 1 and not others and not hand.panning
+        others = set(event.modifiers) - {"Shift"}
+        lasso = hand.tool == "atoms" and others in ({"Control"}, {"Alt"})
+        ours = event.button == 1 and (lasso or not others) and not hand.panning
         if not ours or self._viewer.dims.ndisplay != 2 or str(layer.mode) != "pan_zoom":
             return
         start = np.asarray(event.pos, dtype=float)
         here = to_px(layer, event.position)
+        if lasso or hand.tool in TOOLS:
+            yield from self._stroke(layer, event, "lasso" if lasso else hand.tool, shift)
+            return
         if hand.tool in ("polygon", "point"):
             yield from self._until_release(layer, event)
             if not self._moved(event, start):
@@ -108,6 +114,34 @@ class Mouse:
                 hand.click_atom(key, add=shift)
             elif not shift:
                 hand.click_empty(here)
+
+    def _stroke(self, layer: Any, event: Any, tool: str, shift: bool) -> Iterator[None]:
+        """Follow the pointer with a tool; a lasso that does not move is a click."""
+        strokes, start = self._hand.strokes, np.asarray(event.pos, dtype=float)
+        path = [to_px(layer, event.position)]
+        layer.mouse_pan = False
+        moved, whole = False, False
+        try:
+            yield
+            while event.type == "mouse_move":
+                moved = moved or self._moved(event, start)
+                path.append(to_px(layer, event.position))
+                if moved:
+                    strokes.draw(tool, path)
+                yield
+            whole = True
+        finally:
+            layer.mouse_pan = True
+            if not whole:
+                strokes.drop()
+        if moved or tool != "lasso":
+            strokes.finish(tool, path if moved else path[:1], add=shift)
+            return
+        key = self._hand.pick(path[0], self.reach(layer))
+        if key is not None:
+            self._hand.click_atom(key, add=shift)
+        elif not shift:
+            self._hand.select_nothing()
 
     def _until_release(self, layer: Any, event: Any) -> Iterator[None]:
         yield

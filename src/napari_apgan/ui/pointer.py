@@ -14,7 +14,7 @@ from napari_apgan.project import Session
 from .atoms_layer import AtomsView, Key
 from .hand import Hand, snap_or_stay
 from .marks import Marks
-from .mouse import XY, Mouse
+from .mouse import REACH, XY, Mouse
 from .regions_layer import RegionsView
 
 if TYPE_CHECKING:
@@ -54,15 +54,14 @@ class Pointer:
 
     def _hover_now(self) -> None:
         xy = self._hover_at
-        if xy is None or self.hand.tool != "atoms" or not self.inside_image(*xy):
+        if xy is None or not self.inside_image(*xy):
             self.marks.hide_spot()
             return
-        reach = (
-            9.0
-            / float(self.viewer.scene.camera.zoom)
-            / abs(float(self.scene.image_layer.scale[-1]))
-        )
-        key = self.atoms.near(*xy, reach)
+        if self.hand.tool != "atoms":
+            self.marks.hide_spot()
+            self.hand.strokes.show_tip(self.hand.tool, xy)
+            return
+        key = self.atoms.near(*xy, REACH * self.px_per_screen_px())
         element = self.current_element()
         if key is not None:
             self.marks.hide_spot()
@@ -90,6 +89,11 @@ class Pointer:
         return ", ".join(parts)
 
     # --- helpers of the hand -------------------------------------------------------------------
+
+    def px_per_screen_px(self) -> float:
+        """Return how many px of the image one px of the screen shows."""
+        scale = abs(float(self.scene.image_layer.scale[-1])) if self.scene.image_layer else 1.0
+        return 1.0 / float(self.viewer.scene.camera.zoom) / scale
 
     def current_element(self) -> Element | None:
         """Return the element that a click adds."""

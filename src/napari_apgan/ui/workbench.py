@@ -11,9 +11,7 @@ from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QHideEvent, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (
     QApplication,
-    QDialog,
     QFileDialog,
-    QLabel,
     QLineEdit,
     QMainWindow,
     QShortcut,
@@ -26,10 +24,10 @@ from napari_apgan.frames import Calibration
 from napari_apgan.io import READABLE
 from napari_apgan.settings import Settings
 
-from . import keys
 from .commands import PLUGIN
 from .desk import Desk
 from .header import CalibrationBar, Header, MessageArea
+from .keys_sheet import KeysSheet
 from .label_tab import LabelTab
 from .project_menu import ProjectMenu, worth_offering
 from .readers import prefer_our_readers
@@ -66,7 +64,7 @@ class Workbench(QWidget):
         self.simulator: Any = None
         #: Made when a section of the Label tab first asks for it.
         self.label_helper: Any = None
-        self._keys_sheet: QDialog | None = None
+        self.keys_sheet: KeysSheet | None = None
         self._retired = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
@@ -236,16 +234,10 @@ class Workbench(QWidget):
 
     def show_keys(self) -> None:
         """Show the sheet of keys."""
-        if self._keys_sheet is None:
-            sheet = QDialog(self)
-            sheet.setWindowTitle("Keys of the atom workbench")
-            text = QLabel(keys.sheet_html())
-            text.setTextFormat(Qt.TextFormat.RichText)
-            layout = QVBoxLayout(sheet)
-            layout.addWidget(text)
-            self._keys_sheet = sheet
-        self._keys_sheet.show()
-        self._keys_sheet.raise_()
+        if self.keys_sheet is None:
+            self.keys_sheet = KeysSheet(self.desk, self)
+        self.keys_sheet.show()
+        self.keys_sheet.raise_()
 
     def _set_calibration(self, calibration: Calibration) -> None:
         self.run(lambda: self.session.set_calibration(calibration))

@@ -1,0 +1,79 @@
+"""Icons of the tools of the hand, drawn in the colour of the window's text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtpy.QtCore import QPointF, QRectF, Qt
+from qtpy.QtGui import QColor, QIcon, QPainter, QPainterPath, QPen, QPixmap
+
+#: Side of an icon in px; drawn on a grid of 20 units.
+SIDE = 20
+_GRID = 20.0
+
+
+def tool_icon(name: str, color: QColor, accent: str = "") -> QIcon:
+    """Draw the icon of a tool; `accent` colours what the tool leaves behind."""
+    ratio = 2
+    pixmap = QPixmap(SIDE * ratio, SIDE * ratio)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.scale(SIDE * ratio / _GRID, SIDE * ratio / _GRID)
+    pen = QPen(color, 1.6)
+    pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+    pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    painter.setPen(pen)
+    _DRAWN[name](painter, color, QColor(accent) if accent else color)
+    painter.end()
+    pixmap.setDevicePixelRatio(ratio)
+    return QIcon(pixmap)
+
+
+def _quick(painter: QPainter, color: QColor, accent: QColor) -> None:
+    """Draw an atom and a plus."""
+    painter.setBrush(color)
+    painter.drawEllipse(QPointF(7.0, 12.5), 4.2, 4.2)
+    painter.drawLine(QPointF(15, 3), QPointF(15, 9))
+    painter.drawLine(QPointF(12, 6), QPointF(18, 6))
+
+
+def _sequence(painter: QPainter, color: QColor, accent: QColor) -> None:
+    """Draw two different atoms and an arrow from one to the other."""
+    painter.setBrush(color)
+    painter.drawEllipse(QPointF(4.6, 13), 3.0, 3.0)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawEllipse(QPointF(15.4, 13), 3.0, 3.0)
+    path = QPainterPath(QPointF(5, 7))
+    path.quadTo(QPointF(10, 1.5), QPointF(15, 7))
+    painter.drawPath(path)
+    painter.drawLine(QPointF(15, 7), QPointF(11.8, 6.4))
+    painter.drawLine(QPointF(15, 7), QPointF(15.2, 3.8))
+
+
+def _lasso(painter: QPainter, color: QColor, accent: QColor) -> None:
+    """Draw a loop of rope."""
+    painter.drawEllipse(QRectF(2.5, 3, 15, 9.5))
+    path = QPainterPath(QPointF(6, 11.6))
+    path.cubicTo(QPointF(3.5, 14), QPointF(9.5, 14), QPointF(6.5, 18))
+    painter.drawPath(path)
+
+
+def _erase(painter: QPainter, color: QColor, accent: QColor) -> None:
+    """Draw a rubber, lying on its edge."""
+    painter.save()
+    painter.translate(10, 9.5)
+    painter.rotate(-40)
+    painter.drawRoundedRect(QRectF(-7.5, -3.6, 15, 7.2), 1.6, 1.6)
+    painter.setBrush(color)
+    painter.drawRoundedRect(QRectF(-7.5, -3.6, 6, 7.2), 1.6, 1.6)
+    painter.restore()
+    painter.drawLine(QPointF(4, 18), QPointF(16, 18))
+
+
+_DRAWN: dict[str, Callable[[QPainter, QColor, QColor], None]] = {
+    "quick": _quick,
+    "sequence": _sequence,
+    "lasso": _lasso,
+    "erase": _erase,
+}

@@ -1,0 +1,115 @@
+"""The tools of the hand as one row of buttons, each with its key in the tooltip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import QInputDialog, QMenu, QToolButton, QVBoxLayout, QWidget
+
+from .hand_icons import SIDE, tool_icon
+from .widgets import row
+
+if TYPE_CHECKING:
+    from .desk import Desk
+
+_STYLE = (
+    "QToolButton { padding: 3px; border-radius: 4px; border: 1px solid transparent; }"
+    "QToolButton:hover { border: 1px solid rgba(140, 150, 160, 120); }"
+    "QToolButton:checked { background: rgba(31, 111, 196, 150); }"
+    "QToolButton::menu-button { border: none; width: 12px; }"
+)
+
+
+class HandStrip(QWidget):
+    """Shows which tool is in the hand and takes another one up.
+
+    Parameters
+    ----------
+    desk : Desk
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        hand = desk.hand
+        self.quick = self._button("quick", lambda: hand.set_sequence(False))
+        self.sequence = self._button("sequence", lambda: hand.set_sequence(True))
+        self.lasso = self._button("lasso", lambda: desk.toggle_tool("lasso"))
+        self.erase = self._button("erase", lambda: desk.toggle_tool("erase"))
+        self.sequence.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        menu = QMenu(self.sequence)
+        menu.addAction("Motif…", self.ask_motif)
+        menu.addAction("All elements in turn", lambda: hand.set_motif(""))
+        self.sequence.setMenu(menu)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addLayout(row(self.quick, self.sequence, self.lasso, self.erase, 1))
+        for signal in (desk.tool_changed, desk.session.elements_changed, desk.adopted):
+            signal.connect(self.refresh)
+        self._draw_icons()
+        self.refresh()
+
+    def _button(self, name: str, deed: Callable[[], object]) -> QToolButton:
+        button = QToolButton()
+        button.setObjectName(name)
+        button.setCheckable(True)
+        button.setIconSize(QSize(SIDE, SIDE))
+        button.setStyleSheet(_STYLE)
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        button.clicked.connect(lambda _=False: self._do(deed))
+        return button
+
+    def _do(self, deed: Callable[[], object]) -> None:
+        deed()
+        self.refresh()  # a click checks the button also where the tool was not taken
+
+    def _buttons(self) -> list[QToolButton]:
+        return [self.quick, self.sequence, self.lasso, self.erase]
+
+    def _draw_icons(self) -> None:
+        color = self.palette().windowText().color()
+        for button in self._buttons():
+            button.setIcon(tool_icon(button.objectName(), color))
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Draw the icons again in the colours of another theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self._draw_icons()
+
+    def refresh(self, *_: object) -> None:
+        """Show the tool in the hand."""
+        desk, hand = self._desk, self._desk.hand
+        key = desk.actions.label
+        order = hand.motif.order([e.name for e in desk.elements])
+        self.quick.setToolTip("Quick: each click adds an atom of the current element")
+        self.sequence.setToolTip(
+            f"Sequence ({key('sequence')}): each click adds the next element of the motif"
+            + (f", {' → '.join(order)}" if order else "")
+        )
+        self.lasso.setToolTip(
+            f"Lasso ({key('lasso')}): draw around atoms to select them; Shift adds. "
+            "Without the tool: Ctrl+drag; Shift+drag for a box"
+        )
+        self.erase.setToolTip(
+            f"Erase ({key('erase')}): click atoms or drag over them; a stroke is one undo"
+        )
+        self.quick.setChecked(hand.tool == "atoms" and not hand.motif.on)
+        self.sequence.setChecked(hand.tool == "atoms" and hand.motif.on)
+        for button in (self.lasso, self.erase):
+            button.setChecked(hand.tool == button.objectName())
+        self.setEnabled(desk.scene.image_layer is not None)
+
+    def ask_motif(self) -> None:
+        """Ask for the elements that clicks add in turn."""
+        hand = self._desk.hand
+        shown = hand.motif.text or " ".join(e.name for e in self._desk.elements)
+        text, ok = QInputDialog.getText(
+            self, "Motif", "Elements in the order of your clicks, such as Pb Ti O O", text=shown
+        )
+        if ok:
+            hand.set_motif(text)
+            hand.set_sequence(True)

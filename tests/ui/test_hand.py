@@ -1,0 +1,155 @@
+"""The tools of the hand: sequence, lasso, eraser, nudges; each act one edit that can be undone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_apgan.atoms import make_atoms, positions
+
+pytestmark = pytest.mark.gui
+
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+CTRL = Qt.KeyboardModifier.ControlModifier
+GRID = [(x, y) for y in (30.0, 50.0, 70.0) for x in (30.0, 60.0, 90.0)]
+
+
+def names(workbench) -> list[str]:
+    return workbench.session.atoms()["element"].tolist()
+
+
+def ids(workbench) -> list[int]:
+    return workbench.session.atoms()["id"].tolist()
+
+
+def draw(canvas, path, modifiers=Qt.KeyboardModifier.NoModifier) -> None:
+    """Drag along a path."""
+    canvas.move(*path[0], modifiers=modifiers)
+    canvas.press(*path[0], modifiers)
+    for point in path[1:]:
+        canvas.move(*point, held=True, modifiers=modifiers)
+    canvas.release(*path[-1], modifiers)
+
+
+def test_in_sequence_each_click_adds_the_next_element(workbench, canvas, centres):
+    canvas.key(Qt.Key.Key_S)
+    assert workbench.label_tab.hand.sequence.isChecked()
+    for place in centres[9:12]:
+        canvas.click(*place)
+    assert names(workbench) == ["Pb", "Ti", "Pb"]
+    canvas.key(Qt.Key.Key_Z, CTRL)
+    canvas.click(*centres[13])
+    assert names(workbench) == ["Pb", "Ti", "Pb"], "undo goes back in the motif"
+    canvas.key(Qt.Key.Key_S)
+    for place in centres[17:19]:
+        canvas.click(*place)
+    assert names(workbench)[3:] == ["Ti", "Ti"], "quick again: the same element"
+
+
+def test_a_motif_may_name_an_element_twice(workbench, canvas, centres):
+    workbench.desk.hand.set_motif("Pb Ti Ti")
+    workbench.label_tab.hand.sequence.click()
+    for place in centres[9:14]:
+        canvas.click(*place)
+    assert names(workbench) == ["Pb", "Ti", "Ti", "Pb", "Ti"]
+    canvas.key(Qt.Key.Key_1)
+    canvas.click(*centres[17])
+    canvas.click(*centres[18])
+    assert names(workbench)[5:] == ["Pb", "Ti"], "a digit jumps to its place in the motif"
+    workbench.desk.hand.set_motif("Pb Xx")
+    assert "no element Xx" in workbench.messages.text.text()
+
+
+def test_the_eraser_takes_what_the_stroke_goes_over_in_one_edit(workbench, canvas):
+    workbench.session.add_atoms(make_atoms(GRID, "Pb"))
+    canvas.key(Qt.Key.Key_E)
+    canvas.press(20.0, 30.0)
+    canvas.move(40.0, 30.0, held=True)
+    canvas.move(100.0, 30.0, held=True)  # fast: over two atoms in one step
+    assert len(workbench.desk.marks.doomed) == 3
+    assert len(ids(workbench)) == 9, "until the button goes up nothing is gone"
+    canvas.release(100.0, 30.0)
+    assert ids(workbench) == [3, 4, 5, 6, 7, 8]
+    assert workbench.desk.marks.doomed == []
+    canvas.click(60.0, 50.0)
+    assert ids(workbench) == [3, 5, 6, 7, 8]
+    canvas.key(Qt.Key.Key_Z, CTRL)
+    canvas.key(Qt.Key.Key_Z, CTRL)
+    assert len(ids(workbench)) == 9, "two strokes, two undos"
+    canvas.click(75.0, 40.0)
+    assert len(ids(workbench)) == 9, "erasing where nothing is adds nothing"
+    canvas.key(Qt.Key.Key_Escape)
+    assert workbench.desk.hand.tool == "atoms"
+
+
+def test_the_eraser_shows_its_reach(workbench, canvas, qtbot):
+    canvas.key(Qt.Key.Key_E)
+    canvas.move(44.0, 40.0)
+    qtbot.waitUntil(lambda: workbench.desk.marks.tip is not None)
+    x, y, diameter, _ = workbench.desk.marks.tip
+    assert np.hypot(x - 44.0, y - 40.0) < 0.5
+    assert diameter > 0
+    assert workbench.desk.marks.spot is None
+
+
+@pytest.mark.parametrize("way", ["key", "ctrl"])
+def test_a_lasso_selects_what_it_goes_around(workbench, canvas, way):
+    workbench.session.add_atoms(make_atoms(GRID, "Pb"))
+    around = [(20, 20), (70, 20), (70, 40), (40, 40), (40, 60), (20, 60), (20, 25)]
+    if way == "key":
+        canvas.key(Qt.Key.Key_L)
+        draw(canvas, around)
+        draw(canvas, [(80, 60), (100, 60), (100, 80), (80, 80)], SHIFT)
+    else:
+        draw(canvas, around, CTRL)
+        draw(canvas, [(80, 60), (100, 60), (100, 80), (80, 80)], CTRL | SHIFT)
+    assert workbench.atoms.selected == [("label", i) for i in (0, 1, 3, 8)]
+    assert workbench.desk.regions.layer.nshapes == 0, "the lasso itself leaves nothing"
+    canvas.key(Qt.Key.Key_2)
+    assert names(workbench) == ["Ti", "Ti", "Pb", "Ti", *["Pb"] * 4, "Ti"]
+    canvas.click(75.0, 40.0, Qt.KeyboardModifier.NoModifier if way == "key" else CTRL)
+    assert workbench.atoms.selected == []
+    assert len(ids(workbench)) == 9, "a click with the lasso adds nothing"
+
+
+def test_arrows_nudge_the_selection_by_tenths_of_a_pixel(workbench, canvas):
+    workbench.session.add_atoms(make_atoms(GRID, "Pb", origin="detected"))
+    workbench.atoms.select([("label", 0), ("label", 4)])
+    canvas.key(Qt.Key.Key_Right)
+    canvas.key(Qt.Key.Key_Up)
+    canvas.key(Qt.Key.Key_Down, SHIFT)
+    moved = positions(workbench.session.atoms())
+    assert np.allclose(moved[[0, 4]] - np.array(GRID)[[0, 4]], (0.1, 0.9))
+    assert np.allclose(np.delete(moved, [0, 4], 0), np.delete(np.array(GRID), [0, 4], 0))
+    assert workbench.session.atoms()["origin"].tolist().count("corrected") == 2
+    assert workbench.atoms.selected == [("label", 0), ("label", 4)]
+    for _ in range(3):
+        canvas.key(Qt.Key.Key_Z, CTRL)
+    assert np.allclose(positions(workbench.session.atoms()), GRID)
+
+
+def test_without_a_selection_left_and_right_change_the_frame(open_workbench, lattice, hand_on):
+    image, _ = lattice()
+    workbench = open_workbench(np.stack([image, image[::-1]]))
+    canvas = hand_on(workbench)
+    canvas.key(Qt.Key.Key_Right)
+    assert workbench.session.frame_index == 1
+    canvas.key(Qt.Key.Key_Right)
+    assert workbench.session.frame_index == 1
+    canvas.key(Qt.Key.Key_Left)
+    assert workbench.session.frame_index == 0
+
+
+def test_keys_on_the_buttons_of_the_strip_never_reach_the_atoms(workbench):
+    workbench.session.add_atoms(make_atoms(GRID, "Pb"))
+    workbench.atoms.select([("label", 0)])
+    strip = workbench.label_tab.hand
+    for button in (strip.quick, strip.sequence, strip.lasso, strip.erase):
+        button.setFocus()
+        for key in (Qt.Key.Key_Delete, Qt.Key.Key_2, Qt.Key.Key_Right, Qt.Key.Key_E):
+            QTest.keyClick(button, key)
+    assert names(workbench) == ["Pb"] * 9
+    assert np.allclose(positions(workbench.session.atoms()), GRID)
+    assert workbench.desk.hand.tool == "atoms"
