@@ -26,7 +26,9 @@ from napari_apgan.settings import write_atomically
 from .protocol import Progress, Ready, Request, SourceRef, TaskDone, TaskRequest, decode_request
 
 #: Name of each task -> module that has it, as `run(job) -> None`. Imported when first asked for.
-TASKS: dict[str, str] = {}
+TASKS: dict[str, str] = {
+    "clean_view": ".clean_view",
+}
 
 
 @dataclass

@@ -95,6 +95,7 @@ KEYS: tuple[Key, ...] = (
     Key("R", "region", "Draw a region: drag a box", "Regions"),
     Key("Enter", "finish_polygon", "Close the polygon being drawn", "Regions"),
     Key("M", "output_map", "Show or hide the output map", "Views"),
+    Key("F", "clean_view", "Show or hide the clean view", "Views", "move a shape to the front"),
     Key("O", "overlay", "Show or hide the probability overlay", "Views"),
     Key("T", "train", "Start or stop the training", "Loop"),
     Key("N", "next_frame", "Next frame or region to review", "Loop"),

@@ -46,6 +46,9 @@ class LabelSection(QWidget):
         self._tasks.append(task)
         return task
 
+    def act(self) -> None:
+        """Do what the section's key does; see :class:`SectionKind`."""
+
     def refresh(self) -> None:
         """Show what the session holds now; called after every change while the section is open."""
 
@@ -66,6 +69,8 @@ class SectionKind:
         Within `napari_apgan.ui`; imported when the section is first opened.
     widget : str
         Its :class:`LabelSection`.
+    action : str
+        The action of a key (`keys.KEYS`) that calls its `act`, open or not; empty for none.
     """
 
     name: str
@@ -73,10 +78,19 @@ class SectionKind:
     tooltip: str
     module: str
     widget: str
+    action: str = ""
 
 
 #: In the order of the work.
 SECTIONS: tuple[SectionKind, ...] = (
+    SectionKind(
+        "clean_view",
+        "Clean view",
+        "Filters for the eye only, as a layer over the image; F shows and hides it",
+        "clean_view_section",
+        "CleanViewSection",
+        "clean_view",
+    ),
     SectionKind(
         "tables",
         "Tables",
@@ -125,6 +139,14 @@ class FoldingSection(QWidget):
         assert self.section is not None
         return self.section
 
+    def made(self) -> LabelSection:
+        """Return the section, made if need be, open or not."""
+        if self.section is None:
+            self.section = self._make(self.kind)
+            self.section.setVisible(False)
+            self._layout.addWidget(self.section)
+        return self.section
+
     def refresh(self) -> None:
         """Let an open section catch up."""
         if self.opened and self.section is not None:
@@ -132,11 +154,8 @@ class FoldingSection(QWidget):
 
     def _apply(self, opened: bool) -> None:
         fold_arrow(self.toggle, opened=opened)
-        if opened and self.section is None:
-            self.section = self._make(self.kind)
-            self._layout.addWidget(self.section)
-        if self.section is not None:
-            self.section.setVisible(opened)
+        if opened or self.section is not None:
+            self.made().setVisible(opened)
         self.refresh()
         _remember(self.kind.name, opened)
 
@@ -154,6 +173,9 @@ class SectionStack(QWidget):
         super().__init__()
         self._session, self._workbench = session, workbench
         self.folds = {kind.name: FoldingSection(kind, self._make) for kind in SECTIONS}
+        for name, fold in self.folds.items():
+            if fold.kind.action:
+                workbench.register(fold.kind.action, lambda n=name: self.folds[n].made().act())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)

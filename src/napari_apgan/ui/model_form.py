@@ -76,8 +76,8 @@ class ModelForm(QWidget):
     ----------
     model : type of BaseModel
     fields : mapping, optional
-        Name of each field to show to its caption; by default all but fixed ones, captioned after
-        their names.
+        Name of each field to show to its caption; by default all but fixed ones, captioned by
+        their titles or after their names.
     shown : int, optional
         The fields after so many are folded away under "More".
     empty_words : str
@@ -295,7 +295,7 @@ def all_fields(model: type[BaseModel], first: Sequence[str] = ()) -> dict[str, s
     inherited = {n for base in model.__mro__[1:] for n in getattr(base, "model_fields", {})}
     free = [n for n, f in model.model_fields.items() if len(choices(f.annotation)) != 1]
     rest = sorted((n for n in free if n not in first), key=lambda n: n in inherited)
-    return {n: caption_of(n) for n in [*first, *rest]}
+    return {n: model.model_fields[n].title or caption_of(n) for n in [*first, *rest]}
 
 
 def _text(value: Any) -> str:

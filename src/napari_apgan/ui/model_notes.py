@@ -55,11 +55,15 @@ def caption_of(name: str) -> str:
 
 
 def field_notes(model: type[BaseModel]) -> dict[str, str]:
-    """Read what numpydoc docstrings say of each parameter, those of the parents included."""
+    """Read what numpydoc docstrings say of each parameter, those of the parents included.
+
+    A field's own description comes before them.
+    """
     notes: dict[str, str] = {}
     for one in reversed(model.__mro__):
         if issubclass(one, BaseModel) and one is not BaseModel:
             notes.update(_notes(one.__doc__ or ""))
+    notes.update({n: f.description for n, f in model.model_fields.items() if f.description})
     return notes
 
 

@@ -26,6 +26,9 @@ _UNIT_PM = {
     "micrometer": 1e6,
 }
 
+#: In a layer's ``metadata["apgan"]``: it shows a filtered copy, and is no image to work on.
+VIEW_METADATA = "view"
+
 
 def unwrapped(viewer: Any) -> Any:
     """Return the real viewer behind the proxy that napari gives to widgets."""
@@ -61,8 +64,13 @@ class Scene:
     # --- what is whose ---------------------------------------------------------------------
 
     def owns(self, layer: Any) -> bool:
-        """Whether a layer was added by the workbench and shows no image of the user's."""
-        return any(layer is mine for mine in self._owned)
+        """Whether a layer was added by the workbench and shows no image of the user's.
+
+        So are copies of a clean view, whoever made them.
+        """
+        marked = layer.metadata.get("apgan")
+        is_view = isinstance(marked, dict) and VIEW_METADATA in marked
+        return is_view or any(layer is mine for mine in self._owned)
 
     def source_of(self, layer: Layer) -> str:
         """Return the id of the source that a layer shows; empty when it is not known yet."""
