@@ -188,7 +188,7 @@ class CleanViewSection(LabelSection):
         self.shown.setChecked(False)
 
     def _on_cancelled(self) -> None:
-        """The user ended it; a wish that another one replaced says nothing."""
+        """Put the tick away when the user ended it; a wish that was replaced says nothing."""
         if not self._timer.isActive() and self._asked_for[:1] == (self._place(),):
             self._on_failed()
 
