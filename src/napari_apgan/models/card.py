@@ -80,6 +80,28 @@ class HeldOutCalibration(BaseModel):
     n_atoms: int = 0
 
 
+class UsualKernel(BaseModel):
+    """What single atoms look like in the training frames; drawn on where a frame leaves it open.
+
+    Parameters
+    ----------
+    step_px, reach_px
+        Of the radial splines, in px of the training pixel size: see
+        :class:`napari_apgan.measure.kernels.Profile`.
+    weights : tuple of float
+        Of the splines.
+    blur_px2 : mapping
+        Variance by which each element is blurred.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    step_px: float = Field(gt=0)
+    reach_px: int = Field(gt=0)
+    weights: tuple[float, ...] = Field(min_length=1)
+    blur_px2: dict[str, float]
+
+
 class ModelCard(BaseModel):
     """What is needed to use a model, and where it came from.
 
@@ -109,6 +131,9 @@ class ModelCard(BaseModel):
     score : HeldOutScore, optional
     calibration : HeldOutCalibration, optional
         None on models of versions that did not know it.
+    kernel : UsualKernel, optional
+        None where the training frames had too few atoms to tell, and on models of versions that
+        did not know it.
     step, epoch : int
         When in the run the weights were taken.
     package_version, created : str
@@ -133,6 +158,7 @@ class ModelCard(BaseModel):
     dataset_hash: str = ""
     score: HeldOutScore | None = None
     calibration: HeldOutCalibration | None = None
+    kernel: UsualKernel | None = None
     step: int = 0
     epoch: int = 0
     package_version: str = ""

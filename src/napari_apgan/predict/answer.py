@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from napari_apgan.atoms import with_calibration
 from napari_apgan.frames import Frame
 from napari_apgan.measure import refine as refine_atoms
+from napari_apgan.measure.kernels import Kernel, Profile
 from napari_apgan.models.card import ModelCard
 
 from .prediction import Box
 from .resample import maps_to_frame
+
+#: Pixel sizes that differ by less than this part are one.
+SAME_SCALE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,26 @@ def refined(frame: Frame, atoms: pd.DataFrame, box: Box, card: ModelCard) -> pd.
     moved = atoms.copy()
     moved[positions] -= offset
     polarity = {e.name: e.polarity for e in card.elements}
-    fitted = refine_atoms(part, moved, polarity=polarity)
+    prior = kernel_for(frame, card, set(moved["element"]))
+    fitted = refine_atoms(part, moved, polarity=polarity, prior=prior)
     fitted[positions] += offset
     return fitted
+
+
+def kernel_for(frame: Frame, card: ModelCard, elements: set[str]) -> Kernel | None:
+    """Return the usual kernel of a model on a frame's pixels; None where it does not know all."""
+    usual = card.kernel
+    if usual is None or not elements <= set(usual.blur_px2):
+        return None
+    profile = Profile(usual.step_px, usual.reach_px)
+    kernel = Kernel(profile, np.array(usual.weights), usual.blur_px2)
+    size_pm = frame.calibration.mean_pm
+    if size_pm is None or card.pixel_size_pm is None:
+        return kernel
+    scale = card.pixel_size_pm / size_pm
+    if abs(scale - 1) < SAME_SCALE:
+        return kernel
+    return kernel.on(Profile(usual.step_px * scale, max(round(usual.reach_px * scale), 4)), scale)
 
 
 def finish(atoms: pd.DataFrame, frame: Frame, wanted: Box | None) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from .preview import Previewer
 from .runfile import BEST_FILE, CHECKPOINT_FILE, INIT_FILE, RunFile
 from .stepper import Stepper
 from .steps import Learner
+from .usual import usual_of
 from .validate import validate
 from .warmstart import copy_weights
 
@@ -239,6 +240,17 @@ class Training:
         self._checkpoint_at = time.monotonic() + CHECKPOINT_EVERY_S
         self.log.write(Checkpoint(step=self.progress.step, path=CHECKPOINT_FILE))
 
+    def _add_kernel(self) -> None:
+        """Tell the best model what single atoms look like; seconds that early models go without."""
+        best = self.run_dir / BEST_FILE
+        # Where elements are mere contrasts, frames of many materials have nothing in common.
+        if not best.is_file() or self.card.by_contrast:
+            return
+        kernel = usual_of(self.pairs, self.run_file.elements)
+        if kernel is not None:
+            self.card = self.card.model_copy(update={"kernel": kernel})
+            save_model(best, load_model(best).network, self.card)
+
     def _finished(self) -> bool:
         patience = self.recipe.patience
         tired = bool(patience) and self.progress.stale >= patience
@@ -248,6 +260,7 @@ class Training:
         self._checkpoint()
         if self.progress.best is None:
             self._validate()
+        self._add_kernel()
         return Stopped(
             step=self.progress.step,
             elapsed_s=self.budget.elapsed_s,
@@ -260,6 +273,7 @@ class Training:
         while self.progress.best is None or self.progress.validated_step != self.progress.step:
             self._validate()
         self._checkpoint()
+        self._add_kernel()
         tired = self.budget.fraction(self.progress.step) < 1
         return Done(
             step=self.progress.step,
