@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_apgan.atoms import make_atoms, positions
+from napari_apgan.elements import Element
 
 pytestmark = pytest.mark.gui
 
@@ -140,6 +141,32 @@ def test_without_a_selection_left_and_right_change_the_frame(open_workbench, lat
     assert workbench.session.frame_index == 1
     canvas.key(Qt.Key.Key_Left)
     assert workbench.session.frame_index == 0
+
+
+def test_labels_are_copied_to_the_next_frame_with_the_drift(
+    open_workbench, lattice, hand_on, qtbot
+):
+    image, centres = lattice()
+    workbench = open_workbench(np.stack([image, np.roll(image, (2, 3), (0, 1))]))
+    desk, session = workbench.desk, workbench.session
+    desk.add_element(Element(name="Pb", color="#FF00FF"))
+    session.add_atoms(make_atoms(centres, "Pb"))
+    canvas = hand_on(workbench)
+    strip = workbench.label_tab.hand
+    assert strip.carry.isVisible()
+    canvas.key(Qt.Key.Key_Right, CTRL)
+    qtbot.waitUntil(lambda: session.frame_index == 1, timeout=20_000)
+    there = positions(session.atoms())
+    drifted = np.add(centres, (3, 2))
+    inside = (drifted[:, 0] < 127.5) & (drifted[:, 1] < 95.5)
+    assert len(there) == inside.sum()
+    assert np.abs(there - drifted[inside]).max() < 0.6
+    assert f"{len(there)} labels copied to frame 2" in workbench.messages.text.text()
+    assert "drift +3.0, +2.0 px" in workbench.messages.text.text()
+    assert not strip.carry.isVisible(), "there is no further frame"
+    qtbot.waitUntil(lambda: desk.carrying.worker is None, timeout=5000)
+    canvas.key(Qt.Key.Key_Z, CTRL)
+    assert session.atoms().empty, "one act, one undo"
 
 
 def test_keys_on_the_buttons_of_the_strip_never_reach_the_atoms(workbench):

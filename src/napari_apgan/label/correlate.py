@@ -28,6 +28,10 @@ HOPELESS = 8.0
 #: By how much one cell of a lattice in common would leave a correlation uncertain.
 OF_A_CELL = 0.15
 MOST_CANDIDATES = 400
+#: However unlikely a jump is, this much of log likelihood outweighs it: stages do jump.
+MOST_PENALTY = 12.0
+#: Log likelihood by which the second best shift must lie behind for the first to be sure.
+SURE = 4.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,31 @@ class Candidates:
     correlation: Floats
     error: Floats
     chance: float
+
+    @property
+    def any(self) -> bool:
+        """Whether the images have something in common."""
+        return bool(len(self.correlation) and self.correlation[0] >= self.chance)
+
+
+def choose(found: Candidates, expected: Floats, sizes: Sizes) -> tuple[int, bool]:
+    """Choose among the shifts that fit the one that is likely and near to what is expected.
+
+    Returns
+    -------
+    best : int
+        Its row.
+    rival : bool
+        Whether another one fits as well, so that only the expectation tells.
+    """
+    off = (found.correlation - found.correlation[0]) / found.error
+    likely = -0.5 * off**2
+    away = np.hypot(*(found.shift_px - expected).T)
+    spread = max(0.25 * (sizes.spacing_px or 4 * sizes.width_px), 1.0)
+    score = likely - np.minimum(0.5 * (away / spread) ** 2, MOST_PENALTY)
+    best = int(score.argmax())
+    apart = np.hypot(*(found.shift_px - found.shift_px[best]).T) > 1.5 * sizes.width_px
+    return best, bool((apart & (likely > likely[best] - SURE)).any())
 
 
 def candidates(reference: Reference, frame: Prepared, sizes: Sizes) -> Candidates:

@@ -20,15 +20,19 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame, Progress
 from napari_apgan.serving import Cancelled
 
-from .correlate import Candidates, Prepared, Reference, Sizes, candidates, prepare, reduction
+from .correlate import (
+    Candidates,
+    Prepared,
+    Reference,
+    Sizes,
+    candidates,
+    choose,
+    prepare,
+    reduction,
+)
 from .warp import Grid, refine_field
 
 Floats = NDArray[np.float64]
-
-#: However unlikely a jump is, this much of log likelihood outweighs it: stages do jump.
-MOST_PENALTY = 12.0
-#: Log likelihood by which the second best shift must lie behind for the first to be sure.
-SURE = 4.5
 
 REPEATS = (
     "The lattice repeats: one period further fits as well; taken as nearest to its neighbours."
@@ -361,19 +365,12 @@ class _Work:
     def _place(self, t: int, frame: Prepared, found: Candidates, expected: Floats) -> None:
         """Choose among the shifts that fit."""
         blank = not frame.band.any()
-        if blank or not len(found.shift_px) or found.correlation[0] < found.chance:
+        if blank or not found.any:
             self.matched[t], self.sure[t] = False, False
             self.correlation[t] = found.correlation[0] if len(found.correlation) else 0.0
             self.reason[t] = BLANK if blank else NO_MATCH
             return
-        off = (found.correlation - found.correlation[0]) / found.error
-        likely = -0.5 * off**2
-        away = np.hypot(*(found.shift_px - expected).T)
-        spread = max(0.25 * (self.sizes.spacing_px or 4 * self.sizes.width_px), 1.0)
-        score = likely - np.minimum(0.5 * (away / spread) ** 2, MOST_PENALTY)
-        best = int(score.argmax())
-        apart = np.hypot(*(found.shift_px - found.shift_px[best]).T) > 1.5 * self.sizes.width_px
-        rival = bool((apart & (likely > likely[best] - SURE)).any())
+        best, rival = choose(found, expected, self.sizes)
         self.matched[t], self.sure[t] = True, not rival
         self.shift[t], self.correlation[t] = found.shift_px[best], found.correlation[best]
         self.reason[t] = REPEATS if rival else ""

@@ -22,6 +22,7 @@ from napari_apgan.project import Session
 from . import atoms_layer, marks, output_map, regions_layer
 from .acts import Acts
 from .atoms_layer import AtomsView, Key
+from .carrying import Carrying
 from .desk_keys import register_actions
 from .desk_layers import DeskLayers
 from .hand import Hand
@@ -64,6 +65,7 @@ class Desk(DeskLayers, Pointer, Acts):
         self._hover_at: XY | None = None
         self._hover_timer = _timer(_HOVER_MS, self._hover_now)
         self._map_timer = _timer(_MAP_MS, self._draw_map)
+        self.carrying = Carrying(self)
         self._quiet = False
         #: Set from napari's preferences.
         self.show_spots = True

@@ -44,6 +44,7 @@ def register_actions(desk: Desk) -> None:
         "sequence": (lambda: desk.hand.set_sequence(not desk.hand.motif.on), say.sequence),
         "lasso": (lambda: desk.toggle_tool("lasso"), lambda: say.tool("lasso")),
         "erase": (lambda: desk.toggle_tool("erase"), lambda: say.tool("erase")),
+        "carry": (desk.carrying.run, say.carry),
         "region": (desk.toggle_region_tool, None),
         "finish_polygon": (desk.hand.finish_polygon, None),
         "output_map": (desk.toggle_output_map, None),
@@ -118,6 +119,14 @@ class Words:
             return "Back to quick: each click adds the same element again"
         order = hand.motif.order([e.name for e in self._desk.elements])
         return f"Label in sequence: clicks add {', '.join(order)} in turn" if order else ""
+
+    def carry(self) -> str:
+        """Say what is copied to the next frame."""
+        if not self._desk.carrying.possible:
+            return ""
+        n = sum(state == "label" for state, _ in self._desk.atoms.selected)
+        what = f"the {n} selected" if n else "all"
+        return f"Copy {what} labels to frame {self._desk.session.frame_index + 2}"
 
     def tool(self, tool: str) -> str:
         """Say what the key of a tool does."""

@@ -71,9 +71,20 @@ def _erase(painter: QPainter, color: QColor, accent: QColor) -> None:
     painter.drawLine(QPointF(4, 18), QPointF(16, 18))
 
 
+def _carry(painter: QPainter, color: QColor, accent: QColor) -> None:
+    """Draw two frames, one behind the other, and an arrow to the one behind."""
+    painter.drawRect(QRectF(2.5, 7, 9.5, 9.5))
+    painter.drawLine(QPointF(8, 3.5), QPointF(17.5, 3.5))
+    painter.drawLine(QPointF(17.5, 3.5), QPointF(17.5, 12.5))
+    painter.drawLine(QPointF(5.5, 11.7), QPointF(14.5, 11.7))
+    painter.drawLine(QPointF(14.5, 11.7), QPointF(12, 9.4))
+    painter.drawLine(QPointF(14.5, 11.7), QPointF(12, 14))
+
+
 _DRAWN: dict[str, Callable[[QPainter, QColor, QColor], None]] = {
     "quick": _quick,
     "sequence": _sequence,
     "lasso": _lasso,
     "erase": _erase,
+    "carry": _carry,
 }

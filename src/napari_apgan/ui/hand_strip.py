@@ -38,6 +38,8 @@ class HandStrip(QWidget):
         self.sequence = self._button("sequence", lambda: hand.set_sequence(True))
         self.lasso = self._button("lasso", lambda: desk.toggle_tool("lasso"))
         self.erase = self._button("erase", lambda: desk.toggle_tool("erase"))
+        self.carry = self._button("carry", desk.carrying.run)
+        self.carry.setCheckable(False)
         self.sequence.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         menu = QMenu(self.sequence)
         menu.addAction("Motif…", self.ask_motif)
@@ -46,8 +48,14 @@ class HandStrip(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addLayout(row(self.quick, self.sequence, self.lasso, self.erase, 1))
-        for signal in (desk.tool_changed, desk.session.elements_changed, desk.adopted):
+        layout.addLayout(row(*self._buttons(), 1))
+        session = desk.session
+        for signal in (
+            desk.tool_changed,
+            desk.adopted,
+            session.elements_changed,
+            session.frame_changed,
+        ):
             signal.connect(self.refresh)
         self._draw_icons()
         self.refresh()
@@ -67,7 +75,7 @@ class HandStrip(QWidget):
         self.refresh()  # a click checks the button also where the tool was not taken
 
     def _buttons(self) -> list[QToolButton]:
-        return [self.quick, self.sequence, self.lasso, self.erase]
+        return [self.quick, self.sequence, self.lasso, self.erase, self.carry]
 
     def _draw_icons(self) -> None:
         color = self.palette().windowText().color()
@@ -97,6 +105,11 @@ class HandStrip(QWidget):
         self.erase.setToolTip(
             f"Erase ({key('erase')}): click atoms or drag over them; a stroke is one undo"
         )
+        self.carry.setToolTip(
+            f"To the next frame ({key('carry')}): copy the selected labels, or all, with the "
+            "drift, each to its own peak; those without a peak are left out"
+        )
+        self.carry.setVisible(desk.carrying.possible)
         self.quick.setChecked(hand.tool == "atoms" and not hand.motif.on)
         self.sequence.setChecked(hand.tool == "atoms" and hand.motif.on)
         for button in (self.lasso, self.erase):

@@ -92,6 +92,7 @@ KEYS: tuple[Key, ...] = (
     Key("S", "sequence", "Each click adds the next element of the motif", "Hand", "select mode"),
     Key("L", "lasso", "Select atoms by drawing around them", "Hand"),
     Key("E", "erase", "Erase atoms: click them or drag over them", "Hand"),
+    Key("Control-Right", "carry", "Copy the labels to the next frame, drift and all", "Hand"),
     Key("R", "region", "Draw a region: drag a box", "Regions"),
     Key("Enter", "finish_polygon", "Close the polygon being drawn", "Regions"),
     Key("M", "output_map", "Show or hide the output map", "Views"),
