@@ -23,6 +23,7 @@ from napari_apgan.frames import Frame
 
 from .spacing import estimate_scale
 from .vertex import paraboloid_vertex
+from .wide import wide_mean
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -123,7 +124,7 @@ def flatten(frame: Frame, spacing_px: float) -> Floats:
         near = gaussian_filter(weight, 1.2)
         filled = np.where(frame.valid, data, gaussian_filter(data, 1.2) / np.maximum(near, 1e-3))
     sigma = float(np.clip(2.0 * spacing_px, 6.0, 40.0))
-    slow = gaussian_filter(data, sigma) / np.maximum(gaussian_filter(weight, sigma), 1e-3)
+    slow = wide_mean(data, weight, sigma)
     flat: Floats = np.where(gaussian_filter(weight, 1.2) > 0.05, filled - slow, 0.0)
     return flat
 
@@ -195,7 +196,7 @@ def local_noise(frame: Frame, sigma_px: float) -> Floats:
     weights = np.array([1.0, -4.0, 6.0, -4.0, 1.0]) / np.sqrt(70.0)
     usable = minimum_filter1d(frame.valid.astype(np.uint8), 5, axis=1).astype(np.float64)
     size = np.abs(correlate1d(frame.data.astype(np.float64), weights, axis=1)) * usable
-    mean = gaussian_filter(size, sigma_px) / np.maximum(gaussian_filter(usable, sigma_px), 1e-3)
+    mean = np.maximum(wide_mean(size, usable, sigma_px), 0.0)
     noise: Floats = 1.2533 * mean  # of a normal distribution's mean absolute value
     return noise
 
@@ -279,9 +280,7 @@ def read_at(image: Floats, xy: Floats) -> Floats:
 def _background(frame: Frame, sigma_px: float) -> Floats:
     """Return the image smoothed over the valid pixels, above its darkest ones."""
     weight = frame.valid.astype(np.float64)
-    total = gaussian_filter(frame.data * weight, sigma_px) / np.maximum(
-        gaussian_filter(weight, sigma_px), 1e-3
-    )
+    total = wide_mean(frame.data * weight, weight, sigma_px)
     dark = float(np.quantile(frame.data[frame.valid], 0.001))
     above: Floats = total - min(dark, float(total.min()))
     return above
