@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .atoms import positions
 from .elements import PAPER_COLORS, Element
 from .errors import UserError
+from .frames import Calibration
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +35,17 @@ def default_radius_px(atoms: pd.DataFrame) -> float:
 
     distance = np.asarray(cKDTree(xy).query(xy, k=2)[0])[:, 1]
     return float(np.clip(0.25 * np.median(distance), 1.5, 12.0))
+
+
+def disc_radii_px(
+    elements: Iterable[Element], atoms: pd.DataFrame, calibration: Calibration
+) -> dict[str, float]:
+    """Return the radius in px of each element's discs: its own, else by the atoms' spacing."""
+    usual, size = default_radius_px(atoms), calibration.mean_pm
+    return {
+        e.name: e.radius_pm / size if e.radius_pm is not None and size is not None else usual
+        for e in elements
+    }
 
 
 def disc_coverage(dx: Floats, dy: Floats, radius_px: float) -> Floats:

@@ -28,6 +28,8 @@ from .protocol import Progress, Ready, Request, SourceRef, TaskDone, TaskRequest
 #: Name of each task -> module that has it, as `run(job) -> None`. Imported when first asked for.
 TASKS: dict[str, str] = {
     "clean_view": ".clean_view",
+    "doctor": ".doctor_task",
+    "doctor_set": ".doctor_set_task",
 }
 
 

@@ -46,6 +46,8 @@ class ProjectSettings(BaseModel):
         The model in use: a path, relative to the project where it lies inside; empty for none.
     source_id, frame, element : str, int, str
         Where the user was.
+    ignored : dict of str to list of str
+        Suspects that the user told the label doctor to leave, by ``SOURCE:FRAME``.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -56,6 +58,7 @@ class ProjectSettings(BaseModel):
     source_id: str = ""
     frame: int = 0
     element: str = ""
+    ignored: dict[str, list[str]] = Field(default_factory=dict)
 
 
 class ProjectFile(BaseModel):
