@@ -103,6 +103,8 @@ KEYS: tuple[Key, ...] = (
     Key("A", "accept", "Accept the predicted atoms", "Loop", "select all points"),
     Key("Space", "next_atom", "Tap: next atom to check; hold: pan", "Loop"),
     Key("Shift-Space", "previous_atom", "Previous atom to check", "Loop"),
+    Key("F", "fix_suspect", "Fix the doubtful label that is ringed", "Loop"),
+    Key("I", "ignore_suspect", "Leave the doubtful label that is ringed for good", "Loop"),
     Key("Control-Enter", "send_to_training", "Send the region to the training set", "Loop"),
     Key("F1", "help", "This sheet (also ?)", "Help"),
 )
@@ -195,6 +197,20 @@ class Actions:
         self.deeds[name] = deed
         if words is not None:
             self.words[name] = words
+
+    def prefer(self, name: str, deed: Callable[[], Any], when: Callable[[], bool]) -> None:
+        """Let a deed go before the one registered so far, whenever `when` says so.
+
+        Lists that are walked with Space share it so: the one that is being walked answers.
+        """
+        usual = self.deeds.get(name)
+
+        def choose() -> Any:
+            if when():
+                return deed()
+            return usual() if usual is not None else None
+
+        self.deeds[name] = choose
 
     def run(self, name: str) -> bool:
         """Do it; False when nobody registered the name."""

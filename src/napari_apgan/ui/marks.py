@@ -21,6 +21,9 @@ _SELECTED = np.array([1.0, 1.0, 1.0, 1.0], dtype=np.float32)
 _NOTHING_THERE = "#B0B0B0"
 _HOLE = "#FFB000"
 _DOOMED = "#FF5A36"
+_SUSPECT = "#FF5A36"
+#: The rim of a mark, as a part of its diameter; thinner for the many than for the one.
+_RIM, _THIN = 0.14, 0.07
 
 
 class Marks:
@@ -42,6 +45,8 @@ class Marks:
         self._holes: list[tuple[float, float]] = []
         self._doomed: list[tuple[float, float]] = []
         self._tip: tuple[float, float, float, str] | None = None
+        self._suspects: list[tuple[float, float]] = []
+        self._suspect: tuple[float, float] | None = None
         self._symbols: NDArray[Any] | None = None
 
     @property
@@ -104,6 +109,19 @@ class Marks:
             self._holes = list(xy)
             self._draw()
 
+    @property
+    def suspects(self) -> list[tuple[float, float]]:
+        """The doubtful places that are ringed, x, y in px."""
+        return list(self._suspects)
+
+    def show_suspects(
+        self, xy: Sequence[tuple[float, float]], at: tuple[float, float] | None = None
+    ) -> None:
+        """Ring doubtful places thinly, and the one that is looked at boldly."""
+        if (list(xy), at) != (self._suspects, self._suspect):
+            self._suspects, self._suspect = list(xy), at
+            self._draw()
+
     def ensure(self) -> Points:
         """Make the layer before it is needed."""
         if self.layer is None:
@@ -116,6 +134,14 @@ class Marks:
         face: list[Any] = []
         size: list[float] = []
         kind: list[int] = []
+        for x, y in self._suspects:
+            here = (x, y) == self._suspect
+            rows.append((y, x))
+            border.append(rgba(_SUSPECT))
+            face.append(rgba(_SUSPECT, 0.0))
+            size.append(2.6 if here else 1.9)
+            kind.append(0)
+        thin = [xy != self._suspect for xy in self._suspects]
         for x, y in self._selected:
             rows.append((y, x))
             border.append(_SELECTED)
@@ -162,7 +188,8 @@ class Marks:
                 layer.border_color[:] = np.asarray(border)
                 layer.face_color[:] = np.asarray(face)
                 layer.size[:] = self.diameter_px * np.asarray(size)
-                layer.border_width[:] = 0.14
+                layer.border_width[:] = _RIM
+                layer.border_width[: len(thin)][thin] = _THIN
                 if self._symbols is None:
                     self._symbols = symbols("disc", "x", "square")
                 layer.symbol[:] = self._symbols[np.asarray(kind, dtype=int)]
