@@ -198,19 +198,27 @@ class Actions:
         if words is not None:
             self.words[name] = words
 
-    def prefer(self, name: str, deed: Callable[[], Any], when: Callable[[], bool]) -> None:
+    def prefer(
+        self, name: str, deed: Callable[[], Any], words: str, when: Callable[[], bool]
+    ) -> None:
         """Let a deed go before the one registered so far, whenever `when` says so.
 
         Lists that are walked with Space share it so: the one that is being walked answers.
         """
-        usual = self.deeds.get(name)
+        usual, usual_words = self.deeds.get(name), self.words.get(name)
+        title = next(k.title for k in self.keys if k.action == name) if usual is not None else ""
 
         def choose() -> Any:
             if when():
                 return deed()
             return usual() if usual is not None else None
 
-        self.deeds[name] = choose
+        def say() -> str:
+            if when():
+                return words
+            return usual_words() if usual_words is not None else title
+
+        self.register(name, choose, say)
 
     def run(self, name: str) -> bool:
         """Do it; False when nobody registered the name."""

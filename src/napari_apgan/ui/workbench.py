@@ -168,9 +168,11 @@ class Workbench(QWidget):
         """Say what a key of the canvas does; see `keys.KEYS` for the names."""
         self.desk.actions.register(action, lambda: self.run(deed))
 
-    def prefer(self, action: str, deed: Callable[[], Any], when: Callable[[], bool]) -> None:
+    def prefer(
+        self, action: str, deed: Callable[[], Any], words: str, when: Callable[[], bool]
+    ) -> None:
         """Let a key do something else while `when` holds; see `keys.Actions.prefer`."""
-        self.desk.actions.prefer(action, lambda: self.run(deed), when)
+        self.desk.actions.prefer(action, lambda: self.run(deed), words, when)
 
     def run(self, deed: Callable[[], Any]) -> bool:
         """Do something; what goes wrong becomes a sentence. True when it went well."""
