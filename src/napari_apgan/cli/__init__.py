@@ -10,7 +10,7 @@ import typer
 
 from napari_apgan.errors import UserError
 
-from . import bench, demo, export, info, predict, review, score, simulate, train
+from . import bench, demo, export, info, label, predict, review, score, simulate, train
 
 app = typer.Typer(
     name="apgan",
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (demo, info, simulate, train, predict, score, review, export, bench):
+for verb in (demo, info, simulate, label, train, predict, score, review, export, bench):
     verb.register(app)
 
 

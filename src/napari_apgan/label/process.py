@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 
 from napari_apgan import __version__
 from napari_apgan.atoms import empty_atoms
@@ -27,10 +28,13 @@ from .protocol import Progress, Ready, Request, SourceRef, TaskDone, TaskRequest
 
 #: Name of each task -> module that has it, as `run(job) -> None`. Imported when first asked for.
 TASKS: dict[str, str] = {
+    "lattice": ".lattice_task",
     "clean_view": ".clean_view",
     "doctor": ".doctor_task",
     "doctor_set": ".doctor_set_task",
 }
+
+_M = TypeVar("_M", bound=BaseModel)
 
 
 @dataclass
@@ -58,6 +62,23 @@ class Job:
     def options(self) -> Mapping[str, Any]:
         """What this task alone needs."""
         return self.request.options
+
+    def checked(self, model: type[_M]) -> _M:
+        """Return the options as the model that describes them.
+
+        Raises
+        ------
+        UserError
+            When they do not fit it.
+        """
+        try:
+            return model.model_validate(dict(self.options))
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in fault["loc"])
+            raise UserError(
+                f"That cannot be asked for ({where + ': ' if where else ''}{fault['msg']})."
+            ) from error
 
     @property
     def out_dir(self) -> Path:

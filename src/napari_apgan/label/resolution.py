@@ -65,7 +65,7 @@ def remarks(landscape: Landscape, cells: Sequence[Cell]) -> tuple[str, ...]:
             f"{dark}, say so and propose again."
         )
     longer, angle = elongation(landscape, first)
-    if longer > LONG:
+    if longer > LONG and not first.by_holes:  # between holes atoms have no clear peaks to judge
         out.append(
             f"The peaks are {longer:.1f} times as long as wide, along {angle:.0f}°: two columns "
             f"closer than the {resolved_px(landscape):.1f} px that this image resolves may stand "
