@@ -68,6 +68,8 @@ class DetectBox(QWidget):
     discard_wanted = Signal()
     cancel_wanted = Signal()
     search_changed = Signal()
+    contrast_wanted = Signal()
+    advice_taken = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,6 +117,15 @@ class DetectBox(QWidget):
         self.keep.clicked.connect(lambda _=False: self.keep_wanted.emit())
         self.discard = QPushButton("Discard")
         self.discard.clicked.connect(lambda _=False: self.discard_wanted.emit())
+        self.ask = QPushButton("Bright or dark?")
+        self.ask.setToolTip(
+            "Says whether atoms are bright or dark on this image, or lie between clearer rings, "
+            "and where that changes: the contrast of thin HRTEM turns with the defocus"
+        )
+        self.ask.clicked.connect(lambda _=False: self.contrast_wanted.emit())
+        self.take = QPushButton("Take this advice")
+        self.take.clicked.connect(lambda _=False: self.advice_taken.emit())
+        self.advice = hint()
         self.bar = QProgressBar()
         self.bar.setRange(0, 0)
         self.bar.setMaximumHeight(6)
@@ -140,12 +151,15 @@ class DetectBox(QWidget):
         layout.setSpacing(4)
         layout.addLayout(row(heading("Detect"), 1, self.way, self.find))
         layout.addWidget(self.settings)
+        layout.addLayout(row(self.ask, 1, self.take))
+        layout.addWidget(self.advice)
         layout.addWidget(self.busy)
         layout.addWidget(self.candidates)
         layout.addWidget(self.note)
         self.note.hide()
         self._choose_way()
         self.set_state("idle")
+        self.set_advice("")
 
     @property
     def search(self) -> Search:
@@ -160,6 +174,17 @@ class DetectBox(QWidget):
         self.way.setToolTip(WAYS[way][1])
         self.settings.setVisible(way != "network")
         self.search_changed.emit()
+
+    def set_way(self, way: Way) -> None:
+        """Choose a way to look for atoms."""
+        self.way.setCurrentIndex(self.way.findData(way))
+
+    def set_advice(self, sentence: str, does: str = "") -> None:
+        """Show what the contrast is and what taking the advice does; nothing to take without."""
+        self.advice.setText(sentence)
+        self.advice.setVisible(bool(sentence))
+        self.take.setVisible(bool(does))
+        self.take.setToolTip(does)
 
     def set_level(self, level: float) -> None:
         """Put the slider somewhere without telling anybody."""

@@ -12,6 +12,7 @@ from napari_apgan.project import Session
 from napari_apgan.settings import Settings
 
 from .chips import ElementChips
+from .contrast import ContrastAdvice
 from .detect import Detection
 from .detect_box import DetectBox
 from .detect_network import NetworkSearch
@@ -60,6 +61,7 @@ class LabelTab(QWidget):
         self.table: PeriodicTable | None = None
         search = NetworkSearch(predictions_of(session, workbench))
         self.detection = Detection(self._desk, self.detect, search)
+        self.contrast = ContrastAdvice(self._desk, self.detect)
         self._deed = workbench.open_image
         self._build()
         self._connect()
