@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from qtpy.QtCore import QPoint
+from qtpy.QtWidgets import QScrollArea
 
 from napari_apgan.label.protocol import TaskDone
 from napari_apgan.settings import Settings
@@ -15,11 +17,26 @@ def test_sections_are_made_when_first_opened_and_remembered(workbench):
     fold = stack.folds["tables"]
     assert fold.section is None
     fold.toggle.click()
-    assert fold.section.isVisibleTo(stack)
+    assert fold.section.isVisibleTo(workbench.label_tab)
     assert Settings.load().open_sections == ["tables"]
     fold.toggle.click()
-    assert not fold.section.isVisibleTo(stack)
+    assert not fold.section.isVisibleTo(workbench.label_tab)
     assert Settings.load().open_sections == []
+
+
+def test_an_opened_section_scrolls_into_view(workbench, qtbot):
+    workbench.resize(360, 420)
+    last = list(workbench.label_tab.sections.folds.values())[-1]
+    area = last
+    while not isinstance(area, QScrollArea):
+        area = area.parentWidget()
+
+    def top():
+        return last.toggle.mapTo(area.viewport(), QPoint(0, 0)).y()
+
+    qtbot.waitUntil(lambda: top() > area.viewport().height())
+    last.toggle.click()
+    qtbot.waitUntil(lambda: 0 <= top() < area.viewport().height())
 
 
 def test_every_section_opens(workbench):

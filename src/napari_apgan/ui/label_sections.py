@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
-from qtpy.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_apgan.settings import Settings
 
@@ -58,6 +59,9 @@ class LabelSection(QWidget):
             task.close()
 
 
+Stage = Literal["find", "check"]
+
+
 @dataclass(frozen=True, slots=True)
 class SectionKind:
     """A line of the stack.
@@ -71,6 +75,8 @@ class SectionKind:
         Its :class:`LabelSection`.
     action : str
         The action of a key (`keys.KEYS`) that calls its `act`, open or not; empty for none.
+    stage : {"find", "check"}
+        Whether it stands before the regions, with what finds atoms, or after them.
     """
 
     name: str
@@ -79,6 +85,7 @@ class SectionKind:
     module: str
     widget: str
     action: str = ""
+    stage: Stage = "check"
 
 
 #: In the order of the work.
@@ -90,6 +97,7 @@ SECTIONS: tuple[SectionKind, ...] = (
         "clean_view_section",
         "CleanViewSection",
         "clean_view",
+        "find",
     ),
     SectionKind(
         "tables",
@@ -152,16 +160,28 @@ class FoldingSection(QWidget):
         if self.opened and self.section is not None:
             self.section.refresh()
 
+    def _scroll_into_view(self) -> None:
+        area = self.parentWidget()
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parentWidget()
+        if area is not None:
+            area.ensureWidgetVisible(self, 0, 0)
+            # Rather its beginning than its end, where not all of it fits.
+            area.ensureWidgetVisible(self.toggle, 0, 0)
+
     def _apply(self, opened: bool) -> None:
         fold_arrow(self.toggle, opened=opened)
         if opened or self.section is not None:
             self.made().setVisible(opened)
         self.refresh()
+        if opened and self.isVisible():
+            # When its height is known.
+            QTimer.singleShot(0, self._scroll_into_view)
         _remember(self.kind.name, opened)
 
 
-class SectionStack(QWidget):
-    """All sections below each other.
+class SectionStack:
+    """All sections, below each other in one column for each stage.
 
     Parameters
     ----------
@@ -170,20 +190,25 @@ class SectionStack(QWidget):
     """
 
     def __init__(self, session: Session, workbench: Workbench) -> None:
-        super().__init__()
         self._session, self._workbench = session, workbench
         self.folds = {kind.name: FoldingSection(kind, self._make) for kind in SECTIONS}
         for name, fold in self.folds.items():
             if fold.kind.action:
                 workbench.register(fold.kind.action, lambda n=name: self.folds[n].made().act())
-        layout = QVBoxLayout(self)
+        self.columns = {stage: self._column(stage) for stage in get_args(Stage)}
+        for name in Settings.load().open_sections:
+            if name in self.folds:
+                self.folds[name].toggle.setChecked(True)
+
+    def _column(self, stage: str) -> QWidget:
+        column = QWidget()
+        layout = QVBoxLayout(column)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        remembered = set(Settings.load().open_sections)
-        for name, fold in self.folds.items():
-            layout.addWidget(fold)
-            if name in remembered:
-                fold.toggle.setChecked(True)
+        for fold in self.folds.values():
+            if fold.kind.stage == stage:
+                layout.addWidget(fold)
+        return column
 
     def _make(self, kind: SectionKind) -> LabelSection:
         module = import_module(f".{kind.module}", __package__)

@@ -76,7 +76,8 @@ class LabelTab(QWidget):
         layout.addWidget(self.chips)
         layout.addWidget(self.hand)
         layout.addWidget(self.teach)
-        for part in (self.detect, self.regions, self.map):
+        columns = self.sections.columns
+        for part in (self.detect, columns["find"], self.regions, self.map, columns["check"]):
             layout.addWidget(rule())
             layout.addWidget(part)
         layout.addWidget(rule())
@@ -91,8 +92,6 @@ class LabelTab(QWidget):
                 ),
             )
         )
-        layout.addWidget(rule())
-        layout.addWidget(self.sections)
         layout.addStretch(1)
         labelling = QWidget()
         inside = QVBoxLayout(labelling)
