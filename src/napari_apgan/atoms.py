@@ -142,3 +142,9 @@ def concat(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Stack tables, keeping ids as they are."""
     filled = [t for t in tables if len(t)]
     return conform(pd.concat(filled, ignore_index=True)) if filled else empty_atoms()
+
+
+def by_frame(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
+    """Part a table with a column `frame`: number of the frame -> its rows, in ascending order."""
+    frames = table["frame"].to_numpy()
+    return {int(number): table[frames == number] for number in np.unique(frames)}

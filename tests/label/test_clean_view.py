@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_apgan.bench.drifting import Drifting, drifting
 from napari_apgan.label import clean_view, process
 from napari_apgan.label.clean_view import FOR_THE_EYE, block_around
 from napari_apgan.label.filters import FILTERS
 from napari_apgan.label.protocol import LineDecoder, SourceRef, TaskRequest
-
-from .drifting import Drifting, drifting
 
 Ask = Callable[..., Any]
 

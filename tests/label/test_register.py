@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_apgan.bench.drifting import drifting
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame, Source
 from napari_apgan.label.register import NO_MATCH, RegisterSettings, register
 from napari_apgan.label.series import FramesOf, average
 from napari_apgan.serving import Cancelled
-
-from .drifting import drifting
 
 
 @pytest.mark.parametrize(("snr", "missing", "worst"), [(2.35, 0.0, 0.12), (0.3, 0.3, 0.4)])

@@ -11,6 +11,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from napari_apgan.atoms import empty_atoms, make_atoms, positions
+from napari_apgan.bench.drifting import Drifting, drifting
 from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
@@ -19,8 +20,6 @@ from napari_apgan.label.register import register
 from napari_apgan.label.series import FramesOf, average
 from napari_apgan.label.snap import snap
 from napari_apgan.label.transfer import DOUBTFUL, Transfer, TransferSettings, transfer
-
-from .drifting import Drifting, drifting
 
 
 def carried(series: Drifting, **settings: float | bool) -> tuple[Transfer, pd.DataFrame]:

@@ -63,7 +63,7 @@ class _Block:
 
 def run(job: Job) -> None:
     """Make the clean view of a frame: the image ``view``, in the frame's units."""
-    asked = CleanViewOptions.model_validate(dict(job.options))
+    asked = job.checked(CleanViewOptions)
     kind = FILTERS[asked.filter]
     settings = kind.settings.model_validate(asked.settings)
     if isinstance(settings, StackedSettings):

@@ -32,6 +32,8 @@ TASKS: dict[str, str] = {
     "clean_view": ".clean_view",
     "doctor": ".doctor_task",
     "doctor_set": ".doctor_set_task",
+    "register_series": ".register_task",
+    "transfer_labels": ".transfer_task",
 }
 
 _M = TypeVar("_M", bound=BaseModel)

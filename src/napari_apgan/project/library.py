@@ -95,6 +95,10 @@ class WithImages(ProjectCore):
             self._opened[source_id] = sources.open_record(self.record(source_id), self._folder)
         return self._opened[source_id]
 
+    def registration_path(self, source_id: str) -> Path:
+        """Return where the registration of the series lies that an image is the mean of."""
+        return self._folder.images / f"{source_id}.registration.npz"
+
     def missing_sources(self) -> dict[str, str]:
         """Return the ids of images that cannot be shown, each with a sentence that says why."""
         reasons = {

@@ -205,6 +205,7 @@ class Desk(DeskLayers, Pointer, Acts):
             finally:
                 self._quiet = False
         frame = self.session.frame_index
+        self.scene.uncover(layer)
         self.scene.adopt(layer, source_id, project.calibration(source_id))
         self._set_step(frame)
         self._show_source()

@@ -64,7 +64,9 @@ class LabelTask(QObject):
         Its name in `label.process.TASKS`.
     """
 
-    done = Signal(object)  # TaskDone, while the user is still on the frame that was asked for
+    #: TaskDone, while the user is still on the frame that was asked for, or wherever they are when
+    #: that was wished.
+    done = Signal(object)
     failed = Signal(str, str)  # sentence, details
     cancelled = Signal()
     progressed = Signal(int, int, str)
@@ -75,6 +77,7 @@ class LabelTask(QObject):
         self._helper, self._session, self.task = helper, session, task
         self._id = ""
         self._folder: Any = None
+        self._anywhere = False
         self.place: Place = ("", 0)
         helper.done.connect(self._on_done)
         helper.progress.connect(self._on_progress)
@@ -93,7 +96,13 @@ class LabelTask(QObject):
             self._folder = tempfile.TemporaryDirectory(prefix=f"apgan-{self.task}-")
         return Path(self._folder.name)
 
-    def ask(self, options: dict[str, Any] | None = None, *, labels: bool = False) -> None:
+    def ask(
+        self,
+        options: dict[str, Any] | None = None,
+        *,
+        labels: bool = False,
+        anywhere: bool = False,
+    ) -> None:
         """Ask for the task on the current frame; one of the signals follows.
 
         Parameters
@@ -102,6 +111,8 @@ class LabelTask(QObject):
             Plain values.
         labels : bool
             Whether the labels of the frame go along.
+        anywhere : bool
+            Whether the answer counts although the user went on to another frame.
 
         Raises
         ------
@@ -118,7 +129,7 @@ class LabelTask(QObject):
             write_atoms(session.atoms(), table)
         if self._id:
             self._helper.cancel(self._id)
-        self.place, self._id = place, self._helper.new_id()
+        self.place, self._id, self._anywhere = place, self._helper.new_id(), anywhere
         self._helper.ask(
             TaskRequest(
                 id=self._id,
@@ -152,7 +163,7 @@ class LabelTask(QObject):
     def _on_done(self, reply: TaskDone) -> None:
         if reply.id != self._id:
             return
-        here = self.place == (self._session.source_id, self._session.frame_index)
+        here = self._anywhere or self.place == (self._session.source_id, self._session.frame_index)
         self._end(lambda: self.done.emit(reply) if here else self.cancelled.emit())
 
     def _on_progress(self, progress: Progress) -> None:

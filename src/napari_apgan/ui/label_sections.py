@@ -100,6 +100,13 @@ SECTIONS: tuple[SectionKind, ...] = (
         "find",
     ),
     SectionKind(
+        "series",
+        "Series",
+        "Label the mean of a series once, and carry the labels to its frames",
+        "series_section",
+        "SeriesSection",
+    ),
+    SectionKind(
         "tables",
         "Tables",
         "Labels from and to CSV files",

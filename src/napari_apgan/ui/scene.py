@@ -153,6 +153,14 @@ class Scene:
             if layer is not None and layer in stack and stack.index(layer) != len(stack) - 1:
                 stack.move(stack.index(layer), len(stack))
 
+    def uncover(self, layer: Layer) -> None:
+        """Show an image above all others of the user's, still below what is drawn upon it."""
+        layer.visible = True
+        stack = self.viewer.layers
+        highest = max(stack.index(image) for image in self.images())
+        if stack.index(layer) < highest:
+            stack.move(stack.index(layer), highest + 1)
+
     def activate_home(self) -> None:
         """Make the home layer the active one, so that keys and mouse reach it."""
         if self.home is not None and self.home in self.viewer.layers:
