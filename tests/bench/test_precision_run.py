@@ -98,10 +98,20 @@ def run(frames: CaseData, tmp_path: Path, log: list[str], kept_limits: Path) -> 
         return LatticeMethod() if task.method == LATTICE else HalfWay(log)
 
     def run(
-        seeds: Sequence[int] = (0, 1), redo: Redo = "nothing", make: object = make
+        seeds: Sequence[int] = (0, 1),
+        redo: Redo = "nothing",
+        make: object = make,
+        finished_only: bool = False,
     ) -> list[Outcome]:
         tasks = list_tasks(["graphene-2.35"], [LATTICE, HALF], seeds, NUMBERS)
-        return run_tasks(tasks, tmp_path, make=make, load=load, redo=redo)  # type: ignore[arg-type]
+        return run_tasks(
+            tasks,
+            tmp_path,
+            make=make,  # type: ignore[arg-type]
+            load=load,
+            redo=redo,
+            finished_only=finished_only,
+        )
 
     yield run
     if made.is_file():
@@ -138,6 +148,18 @@ def test_a_second_run_does_nothing_but_what_is_new(run: Run, log: list[str]) -> 
     assert third[:2] == first
     assert log.count("load") == 1
     assert [entry for entry in log if entry.startswith("fit")] == ["fit 1"]
+
+
+def test_what_is_not_finished_is_only_named_when_nothing_is_to_be_measured(
+    run: Run, log: list[str]
+) -> None:
+    run(seeds=(0,))
+    log.clear()
+    *kept, missing = run(seeds=(0, 1), finished_only=True)
+    assert len(rows(kept)) == 2
+    assert isinstance(missing, Missing)
+    assert missing.reason == "not measured"
+    assert not log
 
 
 def test_columns_are_counted_again_without_asking_again(run: Run, log: list[str]) -> None:

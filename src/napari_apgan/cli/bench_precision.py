@@ -11,7 +11,7 @@ import typer
 from .common import AsJson, print_json
 
 #: Options that say where things go and nothing of what is measured.
-ELSEWHERE = ("work", "write", "as_json", "redo")
+ELSEWHERE = ("work", "write", "as_json", "redo", "finished")
 
 
 def register(bench: typer.Typer) -> None:
@@ -58,6 +58,9 @@ def register(bench: typer.Typer) -> None:
         redo: Annotated[
             str, typer.Option(help="Make anew: nothing, columns, answers or training.")
         ] = "nothing",
+        finished: Annotated[
+            bool, typer.Option("--finished", help="Measure nothing: tables of what is there.")
+        ] = False,
         write: Annotated[
             Path | None, typer.Option(help="Put the tables between this document's markers.")
         ] = None,
@@ -82,6 +85,7 @@ def register(bench: typer.Typer) -> None:
             target=target,
             quick=quick,
             redo=redo,
+            finished_only=finished,
         )
         try:
             done = carry_out(order, work)

@@ -43,6 +43,8 @@ class Order(BaseModel):
     seeds, numbers, threads
         Of that measurement.
     redo : {"nothing", "columns", "answers", "training"}
+    finished_only : bool
+        Whether only what is finished is told of.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +55,7 @@ class Order(BaseModel):
     numbers: Numbers
     threads: int | None
     redo: Redo = "nothing"
+    finished_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ def make_order(
     target: bool = False,
     quick: bool = False,
     redo: str = "nothing",
+    finished_only: bool = False,
 ) -> Order:
     """Turn the words of a command line into an order.
 
@@ -112,6 +116,8 @@ def make_order(
     usual = QUICK if quick else USUAL
     if quick and not minutes and not steps:
         steps = QUICK["steps"]
+    if target and finished_only:
+        raise UserError("--finished measures nothing, and --target has to: give one of them.")
     split = _split(frames or usual["frames"])
     numbers = _numbers(
         {
@@ -144,6 +150,7 @@ def make_order(
         numbers=numbers,
         threads=threads,
         redo=level,
+        finished_only=finished_only,
     )
 
 
@@ -153,7 +160,14 @@ def carry_out(order: Order, work: Path) -> Done:
     def load(task: Task) -> CaseData:
         return run.load(task, work)
 
-    outcomes = run_tasks(order.tasks, work, make=make_method, load=load, redo=order.redo)
+    outcomes = run_tasks(
+        order.tasks,
+        work,
+        make=make_method,
+        load=load,
+        redo=order.redo,
+        finished_only=order.finished_only,
+    )
     timing: list[Outcome] = []
     if order.target:
         timing = to_target(

@@ -87,6 +87,7 @@ def run_tasks(
     make: Maker,
     load: Loader,
     redo: Redo = "nothing",
+    finished_only: bool = False,
 ) -> list[Outcome]:
     """Measure every task that is not finished yet.
 
@@ -102,6 +103,8 @@ def run_tasks(
         one another, and not at all where all of them are finished.
     redo : {"nothing", "columns", "answers", "training"}
         What is made anew although it is there.
+    finished_only : bool
+        Measure nothing: tell of what is there.
 
     Returns
     -------
@@ -115,6 +118,9 @@ def run_tasks(
         for task in group:
             words = f"[{len(out) + 1}/{total}] {task}"
             kept = read_result(task.folder(work), task) if redo == "nothing" else None
+            if kept is None and finished_only:
+                out.append(Missing(task, "not measured"))
+                continue
             if kept is None:
                 if frames is None:
                     say(f"{words}: frames")
