@@ -31,6 +31,7 @@ TASKS: dict[str, str] = {
     "lattice": ".lattice_task",
     "clean_view": ".clean_view",
     "doctor": ".doctor_task",
+    "refine": ".refine_task",
     "doctor_set": ".doctor_set_task",
     "register_series": ".register_task",
     "transfer_labels": ".transfer_task",

@@ -107,6 +107,13 @@ SECTIONS: tuple[SectionKind, ...] = (
         "SeriesSection",
     ),
     SectionKind(
+        "refine",
+        "Refine",
+        "Positions below the pixel with error bars, fitted on the raw frame",
+        "refine_section",
+        "RefineSection",
+    ),
+    SectionKind(
         "tables",
         "Tables",
         "Labels from and to CSV files",
