@@ -57,7 +57,7 @@ def test_lattice_writes_atoms_by_sublattice(sample, tmp_path, capsys):
 
 def test_a_box_bounds_the_lattice(sample, tmp_path, capsys):
     out = tmp_path / "atoms.csv"
-    told(capsys, "lattice", sample[0], "-o", out, "--box", "10,20,90,100", "--presence", "0.4")
+    told(capsys, "lattice", sample[0], "-o", out, "--area", "10,20,90,100", "--presence", "0.4")
     xy = positions(read_atoms(out))
     assert len(xy) > 50
     assert xy[:, 0].min() > 8
@@ -71,6 +71,7 @@ def test_a_box_bounds_the_lattice(sample, tmp_path, capsys):
         (["lattice", "--pick", "3"], "2 numbers"),
         (["lattice", "--zone", "0,0,0"], "not all 0"),
         (["lattice", "--element", "Pb"], "NAME=VALUE"),
+        (["lattice", "--area", "1,2,3,4,5"], "two or more corners"),
         (["lattice", "--frame", "4"], "counts from 0"),
         (["lattice", "--structure", "nowhere.cif"], "nowhere.cif"),
         (["detect", "--polarity", "grey"], "bright or dark"),

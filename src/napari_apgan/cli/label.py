@@ -55,6 +55,25 @@ def numbers_of(option: str, text: str, count: int) -> tuple[float, ...]:
     return made
 
 
+def area_of(text: str) -> tuple[tuple[float, float], ...]:
+    """Turn two corners of a box, or three and more of a polygon, into a polygon.
+
+    Raises
+    ------
+    UserError
+        When they are none.
+    """
+    from napari_apgan.regions import Region
+
+    count = text.count(",") + 1
+    numbers = numbers_of("--area", text, count)
+    if count == 4:
+        return Region.rectangle(*numbers).polygon
+    if count < 6 or count % 2:
+        raise UserError(f"--area takes the x and y of two or more corners, not {text!r}.")
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+
 @group.command()
 def detect(
     image: Image,
@@ -104,9 +123,12 @@ def lattice(
         Path | None, typer.Option(help="Structure file (.cif) that says what stands where.")
     ] = None,
     zone: Annotated[str, typer.Option(metavar="U,V,W", help="Beam direction in it.")] = "0,0,1",
-    box: Annotated[
+    area: Annotated[
         list[str] | None,
-        typer.Option(metavar="X0,Y0,X1,Y1", help="Only inside, in px; several may be given."),
+        typer.Option(
+            metavar="X,Y,X,Y…",
+            help="Only inside, in px: two corners of a box, or all of a polygon; may be repeated.",
+        ),
     ] = None,
     one_grain: Annotated[bool, typer.Option("--one-grain", help="Lay one lattice only.")] = False,
     presence: Annotated[
@@ -129,8 +151,8 @@ def lattice(
     as_json: AsJson = False,
 ) -> None:
     """Lay lattices: the atoms on their sites, which are missing, and which are too much."""
-    from napari_apgan.label.lay import LatticeOptions, counted, lay_lattice
-    from napari_apgan.regions import Region
+    from napari_apgan.label.lay import LatticeOptions, lay_lattice
+    from napari_apgan.label.sites import counted
 
     names = pairs_of("--element", element or [])
     picks = [numbers_of("--pick", text, 2) for text in pick or []]
@@ -139,7 +161,7 @@ def lattice(
     direction = numbers_of("--zone", zone, 3)
     if not any(direction) or any(v != int(v) for v in direction):
         raise UserError(f"--zone takes three whole numbers, not all 0, not {zone!r}.")
-    corners = [numbers_of("--box", text, 4) for text in box or []]
+    areas = [area_of(text) for text in area or []]
     ground = open_frame(image, frame, dataset=dataset, pixel_size=pixel_size, missing=missing)
     options = LatticeOptions.model_validate(
         {
@@ -147,7 +169,7 @@ def lattice(
             "picks": picks or None,
             "structure": structure,
             "zone": [int(v) for v in direction],
-            "areas": [Region.rectangle(*c).polygon for c in corners],
+            "areas": areas,
             "grains": not one_grain,
         }
     )

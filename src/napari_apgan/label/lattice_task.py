@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .lay import LatticeOptions, counted_sites, lay_lattice
+from .lay import LatticeOptions, lay_lattice
 from .process import Job
-from .sites import PRESENCE
+from .sites import PRESENCE, counted_sites
 
 
 def run(job: Job) -> None:

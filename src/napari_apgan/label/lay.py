@@ -18,7 +18,6 @@ from .cell import Cell
 from .landscape import survey
 from .lattice import Proposal, propose
 from .pick import pick_cell
-from .sites import Sites
 from .unitcell import cell_of_structure, project_structure
 
 XY = tuple[float, float]
@@ -123,23 +122,3 @@ def lay_lattice(
         if by_itself.lattices:
             proposal, notes = by_itself, (PICKS_FAILED,)
     return replace(proposal, notes=(*notes, *proposal.notes))
-
-
-def counted(atoms: int, missing: int, extra: int, grains: int) -> str:
-    """Say what was found: ``412 atoms · 3 missing · 1 extra · 2 grains``."""
-    parts = [f"{atoms:,} atom{'s' * (atoms != 1)}"]
-    parts += [f"{missing:,} missing"] if missing else []
-    parts += [f"{extra:,} extra"] if extra else []
-    parts += [f"{grains} grains"] if grains > 1 else []
-    return " · ".join(parts)
-
-
-def counted_sites(sites: Sites, presence: float) -> str:
-    """Say what a threshold makes of sites."""
-    there = sites.there(presence)
-    return counted(
-        int(there.sum()),
-        int(sites.missing(there).sum()),
-        len(sites.extra(there)),
-        sites.n_grains,
-    )

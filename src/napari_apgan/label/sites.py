@@ -351,3 +351,23 @@ def _peaks_within(landscape: Landscape, lattice: Lattice, grain: int) -> dict[st
         "height": peaks.strength[within],
         "grain": np.full(int(within.sum()), grain, dtype=np.int64),
     }
+
+
+def counted(atoms: int, missing: int, extra: int, grains: int) -> str:
+    """Say what was found: ``412 atoms · 3 missing · 1 extra · 2 grains``."""
+    parts = [f"{atoms:,} atom{'s' * (atoms != 1)}"]
+    parts += [f"{missing:,} missing"] if missing else []
+    parts += [f"{extra:,} extra"] if extra else []
+    parts += [f"{grains} grains"] if grains > 1 else []
+    return " · ".join(parts)
+
+
+def counted_sites(sites: Sites, presence: float) -> str:
+    """Say what a threshold makes of sites."""
+    there = sites.there(presence)
+    return counted(
+        int(there.sum()),
+        int(sites.missing(there).sum()),
+        len(sites.extra(there)),
+        sites.n_grains,
+    )

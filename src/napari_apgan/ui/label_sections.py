@@ -91,6 +91,13 @@ class SectionKind:
 #: In the order of the work.
 SECTIONS: tuple[SectionKind, ...] = (
     SectionKind(
+        "lattice",
+        "Lattice",
+        "Atoms on the sites of a lattice, with what is missing and what is too much",
+        "lattice_section",
+        "LatticeSection",
+    ),
+    SectionKind(
         "clean_view",
         "Clean view",
         "Filters for the eye only, as a layer over the image; F shows and hides it",
