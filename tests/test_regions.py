@@ -80,3 +80,25 @@ def test_a_region_needs_three_finite_corners(polygon: tuple[tuple[float, float],
 def test_a_region_survives_json() -> None:
     region = Region.rectangle(0.1, 1 / 3, 9, 9, id=4, kind="ignore")
     assert Region.model_validate_json(region.model_dump_json()) == region
+
+
+def test_vacuum_is_learned_and_what_is_painted_over_is_not() -> None:
+    vacuum = Region.rectangle(-0.5, -0.5, 3.5, 5.5, kind="vacuum")
+    assert learn_mask([vacuum], (6, 8)).sum() == 4 * 6
+    complete = Region.rectangle(3.5, -0.5, 7.5, 5.5, id=1)
+    assert learn_mask([vacuum, complete], (6, 8)).all()
+    for kind in ("amorphous", "contamination", "ignore"):
+        over = Region.rectangle(2.5, -0.5, 5.5, 5.5, id=2, kind=kind)
+        mask = learn_mask([vacuum, over, complete], (6, 8))
+        assert mask.sum() == 5 * 6
+        assert not mask[:, 3:6].any()
+
+
+def test_a_polygon_with_a_hole_that_a_cut_joins_to_the_outside() -> None:
+    outer = ((0.5, 0.5), (9.5, 0.5), (9.5, 9.5), (0.5, 9.5))
+    hole = ((3.5, 3.5), (6.5, 3.5), (6.5, 6.5), (3.5, 6.5))
+    region = Region(id=0, polygon=(*outer, outer[0], hole[0], *hole[1:], hole[0]))
+    expected = np.zeros((12, 12), bool)
+    expected[1:10, 1:10] = True
+    expected[4:7, 4:7] = False
+    np.testing.assert_array_equal(region.mask((12, 12)), expected)

@@ -9,7 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-RegionKind = Literal["complete", "ignore"]
+RegionKind = Literal["complete", "vacuum", "amorphous", "contamination", "ignore"]
+
+#: Kinds inside which everything is known: a loss and a score look there.
+LEARNED: frozenset[RegionKind] = frozenset({"complete", "vacuum"})
+#: Kinds inside which nothing counts, also not inside a region of the others.
+LEFT_OUT: frozenset[RegionKind] = frozenset({"amorphous", "contamination", "ignore"})
+#: Kinds that are painted with a brush.
+PAINTED: frozenset[RegionKind] = LEFT_OUT | {"vacuum"}
+
+
+#: Comparisons of a corner with a point made at once.
+_AT_ONCE = 1_000_000
 
 
 def inside_polygon(corners: NDArray[np.floating], xy_px: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -18,13 +29,17 @@ def inside_polygon(corners: NDArray[np.floating], xy_px: NDArray[np.floating]) -
     By the even-odd rule, so that a polygon may cross itself or hold a hole.
     """
     xy = np.asarray(xy_px, dtype=np.float64).reshape(-1, 2)
-    x, y = xy[:, 0], xy[:, 1]
+    first = np.asarray(corners, dtype=np.float64)
+    second = np.roll(first, -1, axis=0)
+    slanted = first[:, 1] != second[:, 1]
+    (xa, ya), (xb, yb) = (p[slanted].T[:, :, None] for p in (first, second))
     inside = np.zeros(len(xy), dtype=bool)
-    for (xa, ya), (xb, yb) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        if ya == yb:
-            continue
+    step = max(1, _AT_ONCE // max(len(xa), 1))
+    for start in range(0, len(xy), step):
+        x, y = xy[start : start + step].T
         crosses = (ya > y) != (yb > y)
-        inside ^= crosses & (x < (xb - xa) * (y - ya) / (yb - ya) + xa)
+        crosses &= x < (xb - xa) * (y - ya) / (yb - ya) + xa
+        inside[start : start + step] = np.logical_xor.reduce(crosses, axis=0)
     return inside
 
 
@@ -35,10 +50,12 @@ class Region(BaseModel):
     ----------
     id : int
         Never reused within a frame.
-    kind : {"complete", "ignore"}
+    kind : {"complete", "vacuum", "amorphous", "contamination", "ignore"}
         ``complete``: every atom inside is labelled, so what is unlabelled is background.
-        ``ignore``: contamination and the like; nothing inside counts, also not inside a complete
-        region.
+        ``vacuum``: complete, and no atom is expected: it teaches background. A label inside all the
+        same is learned as any other.
+        ``amorphous``, ``contamination``, ``ignore``: nothing inside counts, also not inside a
+        complete region.
     polygon : list of (x, y)
         Corners in px, in order.
     held_out : bool
@@ -91,16 +108,26 @@ class Region(BaseModel):
         x1, y1 = min(int(x1), shape[1]), min(int(y1), shape[0])
         if x1 <= x0 or y1 <= y0:
             return out
-        yy, xx = np.mgrid[y0:y1, x0:x1]
-        inside = self.contains(np.column_stack([xx.ravel(), yy.ravel()]))
-        out[y0:y1, x0:x1] = inside.reshape(yy.shape)
+        # Each side of the polygon turns the pixels left of it over: the same rule as `contains`,
+        # row by row, since painted areas have hundreds of sides.
+        width = x1 - x0
+        turns = np.zeros((y1 - y0, width + 1), dtype=np.int32)
+        for (xa, ya), (xb, yb) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            low, high = max(min(ya, yb), y0), min(max(ya, yb), y1)
+            if ya == yb or high < low:
+                continue
+            y = np.arange(int(np.floor(low)), int(np.ceil(high)) + 1, dtype=np.float64)
+            y = y[((ya > y) != (yb > y)) & (y >= y0) & (y < y1)]
+            left = np.ceil((xb - xa) * (y - ya) / (yb - ya) + xa) - x0
+            np.add.at(turns, (y.astype(int) - y0, np.clip(left, 0, width).astype(int)), 1)
+        out[y0:y1, x0:x1] = np.cumsum(turns[:, ::-1], axis=1)[:, -2::-1] % 2 == 1
         return out
 
 
 def learn_mask(
     regions: Iterable[Region], shape: tuple[int, int], *, held_out: bool | None = None
 ) -> NDArray[np.bool_]:
-    """Where a loss or a score may look: inside complete regions, outside ignored ones.
+    """Where a loss or a score may look: inside complete regions and vacuum, outside the others.
 
     Parameters
     ----------
@@ -108,7 +135,7 @@ def learn_mask(
     shape : (int, int)
         (rows, columns) of the frame.
     held_out : bool, optional
-        Take only held-out (True) or only other (False) complete regions; None takes both.
+        Take only held-out (True) or only other (False) regions; None takes both.
 
     Returns
     -------
@@ -117,7 +144,7 @@ def learn_mask(
     out = np.zeros(shape, dtype=bool)
     ignored = np.zeros(shape, dtype=bool)
     for region in regions:
-        if region.kind == "ignore":
+        if region.kind in LEFT_OUT:
             ignored |= region.mask(shape)
         elif held_out is None or region.held_out == held_out:
             out |= region.mask(shape)

@@ -173,6 +173,15 @@ def test_labels_in_ignored_areas_are_named_and_contamination_hides_peaks() -> No
     assert examine(frame, atoms[~inside], (*WHOLE, dirt)).suspects == ()
 
 
+def test_labels_in_vacuum_are_named() -> None:
+    frame, atoms = perovskite()
+    vacuum = Region.rectangle(40, 40, 70, 70, id=3, kind="vacuum")
+    report = examine(frame, atoms, (*WHOLE, vacuum))
+    named = [s for s in report.suspects if s.kind == "in ignored area"]
+    assert len(named) == vacuum.contains(positions(atoms)).sum() > 0
+    assert "marked “vacuum”: delete it" in named[0].reason
+
+
 def test_a_region_is_extended_to_labels_just_outside() -> None:
     frame, atoms = perovskite()
     region = Region.rectangle(3, 3, 100, 150, id=5)

@@ -100,18 +100,30 @@ def test_a_wrong_element_is_a_miss_and_a_false_atom_but_a_right_place():
     assert type(result).model_validate_json(result.model_dump_json()) == result
 
 
-def test_only_the_region_counts_and_its_border_makes_no_false_errors():
+@pytest.mark.parametrize("kind", ["ignore", "amorphous", "contamination"])
+def test_only_the_region_counts_and_its_border_makes_no_false_errors(kind):
     true = make_atoms([[5, 5], [9.9, 5], [20, 5]], "C")
     read = make_atoms([[5, 5], [10.2, 5], [20, 5], [8, 8], [30, 5]], "C")
     region = [
         Region.rectangle(0, 0, 10, 10),
-        Region.rectangle(7, 7, 9, 9, id=1, kind="ignore"),
+        Region.rectangle(7, 7, 9, 9, id=1, kind=kind),
     ]
     row = score(read, true, tolerance_px=2, region=region).overall
     assert (row.n_true, row.n_pred, row.n_matched) == (2, 2, 2)
     mask = np.zeros((10, 40), bool)
     mask[:, 15:] = True
     row = score(read, true, tolerance_px=2, region=mask).overall
+    assert (row.n_true, row.n_pred, row.n_matched) == (1, 2, 1)
+
+
+def test_false_atoms_in_vacuum_count():
+    true = make_atoms([[5, 5]], "C")
+    read = make_atoms([[5, 5], [30, 5], [60, 5]], "C")
+    region = [
+        Region.rectangle(0, 0, 10, 10),
+        Region.rectangle(20, 0, 40, 10, id=1, kind="vacuum"),
+    ]
+    row = score(read, true, tolerance_px=2, region=region).overall
     assert (row.n_true, row.n_pred, row.n_matched) == (1, 2, 1)
 
 

@@ -122,6 +122,20 @@ def test_atoms_off_the_frame_lie_in_no_mask(xy: tuple[float, float]) -> None:
     assert not atoms_in(np.array([xy]), np.ones((64, 64), dtype=bool)).any()
 
 
+def test_vacuum_is_taught_beside_complete_areas_and_painted_parts_are_not() -> None:
+    pair = lattice_pair(size=64)
+    complete = Region.rectangle(-0.5, -0.5, 39.5, 63.5)
+    vacuum = Region.rectangle(39.5, -0.5, 63.5, 63.5, id=1, kind="vacuum")
+    dirt = Region.rectangle(50, 30, 63.5, 63.5, id=2, kind="contamination")
+    found = labelled_mask(replace(pair, regions=[complete, vacuum, dirt]), 3.0)
+    assert found[10, 20]
+    assert found[10, 40], "where both meet, nothing is cut off"
+    assert found[10, 60]
+    assert not found[40, 55]
+    held = labelled_mask(replace(pair, regions=[complete, vacuum, dirt]), 3.0, held_out=True)
+    assert not held.any()
+
+
 def test_discs_cut_by_the_edge_of_what_is_labelled_are_not_taught() -> None:
     pair = lattice_pair(size=64)
     regions = [Region.rectangle(10, 0, 50, 63.5), Region.rectangle(20, 20, 40, 40, kind="ignore")]

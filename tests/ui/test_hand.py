@@ -180,3 +180,53 @@ def test_keys_on_the_buttons_of_the_strip_never_reach_the_atoms(workbench):
     assert names(workbench) == ["Pb"] * 9
     assert np.allclose(positions(workbench.session.atoms()), GRID)
     assert workbench.desk.hand.tool == "atoms"
+
+
+def test_the_brush_paints_areas_that_grow_and_are_rubbed_out(workbench, canvas):
+    workbench.session.add_atoms(make_atoms([(60.0, 30.0)], "Pb"))
+    canvas.key(Qt.Key.Key_B)
+    hand = workbench.desk.hand
+    assert (hand.tool, hand.brush_kind) == ("brush", "vacuum")
+    radius = hand.brush_size * workbench.desk.px_per_screen_px()
+    canvas.press(30.0, 70.0)
+    canvas.move(60.0, 70.0, held=True)
+    canvas.move(90.0, 70.0, held=True)
+    assert workbench.session.regions() == []
+    assert len(workbench.desk.marks.stroke) > 3, "the stroke is shown while it is drawn"
+    canvas.release(90.0, 70.0)
+    assert workbench.desk.marks.stroke == []
+    (region,) = workbench.session.regions()
+    assert region.kind == "vacuum"
+    assert region.contains(np.array([[30.0, 70.0], [90.0, 70.0], [60.0, 70.0 - radius + 1]])).all()
+    assert not region.contains(np.array([[60.0, 70.0 - radius - 1]]))[0]
+    assert workbench.desk.regions.captions == ["vacuum"]
+    assert workbench.session.project.pairs == [], "vacuum alone is nothing to train on"
+    draw(canvas, [(60.0, 70.0), (60.0, 30.0)])
+    assert len(workbench.session.regions()) == 1
+    assert workbench.desk.regions.captions == ["vacuum, yet with 1 Pb"]
+    assert "1 label stands in the vacuum" in workbench.messages.text.text()
+    draw(canvas, [(60.0, 40.0), (60.0, 20.0)], SHIFT)
+    assert workbench.desk.regions.captions == ["vacuum"]
+    for _ in range(3):
+        canvas.key(Qt.Key.Key_Z, CTRL)
+    assert workbench.session.regions() == [], "three strokes, three undos"
+
+
+def test_the_brush_has_four_kinds_and_any_size(workbench, canvas):
+    hand, strip = workbench.desk.hand, workbench.label_tab.hand
+    canvas.key(Qt.Key.Key_B, SHIFT)
+    canvas.key(Qt.Key.Key_B, SHIFT)
+    assert (hand.tool, hand.brush_kind) == ("brush", "amorphous")
+    assert "paint amorphous" in strip.brush.toolTip()
+    size = hand.brush_size
+    canvas.key(Qt.Key.Key_BracketRight)
+    assert hand.brush_size > size
+    canvas.key(Qt.Key.Key_BracketLeft)
+    canvas.key(Qt.Key.Key_BracketLeft)
+    assert hand.brush_size < size
+    strip.brush.menu().actions()[2].trigger()
+    canvas.click(40.0, 40.0)
+    assert [r.kind for r in workbench.session.regions()] == ["contamination"]
+    assert workbench.desk.regions.captions == ["contamination: not learned"]
+    canvas.key(Qt.Key.Key_Escape)
+    assert hand.tool == "atoms"

@@ -196,8 +196,12 @@ def in_ignored_area(patient: Patient, regions: Sequence[Region]) -> list[Suspect
                 Suspect(
                     "in ignored area",
                     0.5,
-                    f"This label of {name} lies in an area marked “{region.kind}”: it is not "
-                    "learned from.",
+                    f"This label of {name} lies in an area marked “{region.kind}”: "
+                    + (
+                        "delete it, or rub the area out there."
+                        if region.kind == "vacuum"
+                        else "it is not learned from."
+                    ),
                     float(patient.evidence.xy[k, 0]),
                     float(patient.evidence.xy[k, 1]),
                     patient.delete(k),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_apgan.atoms import positions
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
-from napari_apgan.regions import Region
+from napari_apgan.regions import LEARNED, LEFT_OUT, Region
 
 from .matching import match
 from .results import Estimate, Row, Score
@@ -192,7 +192,7 @@ def _gain_and_skill(
 
 
 def region_mask_of(xy: Floats, region: Bools | Sequence[Region] | None) -> Bools:
-    """Whether each position counts: inside a mask, or inside complete and outside ignored regions.
+    """Whether each position counts: inside a mask, or by the regions as for `learn_mask`.
 
     Parameters
     ----------
@@ -210,12 +210,12 @@ def region_mask_of(xy: Floats, region: Bools | Sequence[Region] | None) -> Bools
         out = np.zeros(len(xy), dtype=bool)
         out[inside] = region[y[inside], x[inside]]
         return out
-    complete = [r for r in region if r.kind == "complete"]
-    out = np.full(len(xy), not complete)
-    for r in complete:
-        out |= r.contains(xy)
+    out = np.full(len(xy), not any(r.kind == "complete" for r in region))
     for r in region:
-        if r.kind == "ignore":
+        if r.kind in LEARNED:
+            out |= r.contains(xy)
+    for r in region:
+        if r.kind in LEFT_OUT:
             out &= ~r.contains(xy)
     return out
 

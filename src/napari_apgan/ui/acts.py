@@ -6,18 +6,19 @@ Each is one edit of the session, so that it can be undone; what goes wrong is sa
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import EmitLoopError, Signal
 from qtpy.QtCore import QTimer
 
+from napari_apgan.atoms import positions
 from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 from napari_apgan.project import Batch, PairEntry, Session, SetPairs, SetRegions
-from napari_apgan.regions import Region
+from napari_apgan.regions import Region, RegionKind
 
 from .atoms_layer import AtomsView, Key, one_row
 from .mouse import XY
@@ -284,6 +285,28 @@ class Acts:
                 name="mark an area complete", edits=(edit, SetPairs(before=pairs, after=more))
             )
         self.session.apply(edit)
+
+    def paint(self, kind: RegionKind | None, path: Sequence[XY], radius_px: float) -> None:
+        """Paint an area, or rub painted areas out with None; one stroke is one edit."""
+        from napari_apgan.label.areas import paint  # not while the window opens
+
+        project, here = self.session.ensure_project(), self.session.source_id
+        before = self.session.regions()
+        record = project.record(here)
+        after = paint(before, kind, path, radius_px, record.shape, free_id=record.next_region_id)
+        if after == before:
+            return
+        self.session.set_regions(after)
+        inside = sum(
+            int(r.contains(positions(self.session.atoms())).sum())
+            for r in after
+            if r.kind == kind == "vacuum" and r not in before
+        )
+        if inside:
+            self.say(
+                f"{inside} label{'s' * (inside != 1)} stand{'s' * (inside == 1)} in the vacuum: "
+                "erase them, or hold Shift and rub the area out there."
+            )
 
     def hold_out(self, region_id: int, held_out: bool) -> None:
         """Keep a region for checking the model, or train on it again."""

@@ -145,7 +145,7 @@ class Desk(DeskLayers, Pointer, Acts):
         self._frame = None
         if self.scene.image_layer is None:
             return
-        diagonal = float(np.hypot(*self._shape()))
+        diagonal = float(np.hypot(*self.shape()))
         self.regions.edge_px = max(0.4, diagonal / 700)
         self.draw_all()
         if self.scene.calibration.known and self.wants_scale_bar:
@@ -159,7 +159,8 @@ class Desk(DeskLayers, Pointer, Acts):
             return 0
         return int(self.viewer.dims.current_step[-layer.ndim])
 
-    def _shape(self) -> tuple[int, int]:
+    def shape(self) -> tuple[int, int]:
+        """Return rows and columns of the current frame."""
         project = self.session.project
         if project is None or not self.session.source_id:
             return (1, 1)
@@ -360,7 +361,7 @@ class Desk(DeskLayers, Pointer, Acts):
     def _draw_map(self) -> None:
         if self.map.shown and self.scene.image_layer is not None:
             self.map.show(
-                self.session.atoms(), self.elements, self._shape(), self.session.calibration
+                self.session.atoms(), self.elements, self.shape(), self.session.calibration
             )
 
     def _on_selection(self, keys: list[Key]) -> None:

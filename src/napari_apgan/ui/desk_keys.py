@@ -44,6 +44,10 @@ def register_actions(desk: Desk) -> None:
         "sequence": (lambda: desk.hand.set_sequence(not desk.hand.motif.on), say.sequence),
         "lasso": (lambda: desk.toggle_tool("lasso"), lambda: say.tool("lasso")),
         "erase": (lambda: desk.toggle_tool("erase"), lambda: say.tool("erase")),
+        "brush": (lambda: desk.toggle_tool("brush"), lambda: say.tool("brush")),
+        "next_brush": (desk.hand.next_brush, None),
+        "brush_smaller": (lambda: desk.hand.resize_brush(0.8), say.brush),
+        "brush_larger": (lambda: desk.hand.resize_brush(1.25), say.brush),
         "carry": (desk.carrying.run, say.carry),
         "region": (desk.toggle_region_tool, None),
         "finish_polygon": (desk.hand.finish_polygon, None),
@@ -120,6 +124,13 @@ class Words:
         order = hand.motif.order([e.name for e in self._desk.elements])
         return f"Label in sequence: clicks add {', '.join(order)} in turn" if order else ""
 
+    def brush(self) -> str:
+        """Say what the keys of the brush's size do."""
+        hand = self._desk.hand
+        return f"Size of the brush ({2 * hand.brush_size:.0f} px on the screen)" * (
+            hand.tool == "brush"
+        )
+
     def carry(self) -> str:
         """Say what is copied to the next frame."""
         if not self._desk.carrying.possible:
@@ -130,6 +141,8 @@ class Words:
 
     def tool(self, tool: str) -> str:
         """Say what the key of a tool does."""
+        if tool == "brush" and self._desk.hand.tool != tool:
+            return f"Paint areas: {self._desk.hand.brush_kind}"
         if self._desk.hand.tool == tool:
             return f"Put down: {self._title(tool)[0].lower()}{self._title(tool)[1:]}"
         return self._title(tool)

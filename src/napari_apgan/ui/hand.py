@@ -14,13 +14,15 @@ from napari_apgan.regions import Region, RegionKind
 from .atoms_layer import Key
 from .motif import Motif
 from .mouse import XY
-from .regions_layer import COMPLETE, IGNORE, count_inside
+from .regions_layer import color_of_kind, count_inside
 from .strokes import Strokes
 
 if TYPE_CHECKING:
     from .desk import Desk
 
 
+#: The kinds of areas that are painted, in the order of the brush's menu.
+BRUSHES: tuple[RegionKind, ...] = ("vacuum", "amorphous", "contamination", "ignore")
 #: What an edit that adds one atom is called.
 ONE_ADDED = "add 1 atom"
 
@@ -58,6 +60,9 @@ class Hand:
         self.panning = False
         self.snapping = True
         self.region_kind: RegionKind = "complete"
+        #: What the brush paints, and its radius in screen px.
+        self.brush_kind: RegionKind = "vacuum"
+        self.brush_size = 24.0
         self.strokes = Strokes(desk)
         self.motif = Motif()
         self._corners: list[XY] = []
@@ -69,11 +74,12 @@ class Hand:
     # --- tools -----------------------------------------------------------------------------
 
     def set_tool(self, tool: str) -> None:
-        """Take a tool into the hand: "atoms", "lasso", "erase", "box" or "polygon"."""
+        """Take a tool into the hand: "atoms", "lasso", "erase", "brush", "box" or "polygon"."""
         loan, self._loan = self._loan, None
         self.tool = tool
         self._corners = []
         self.strokes.drop()
+        self.strokes.prepare(tool)
         self._desk.marks.hide_spot()
         self._desk.tool_changed.emit(tool)
         if loan is not None:
@@ -151,6 +157,21 @@ class Hand:
         self._desk.guarded(lambda: self.motif.choose(text, self._names()))
         self._desk.tool_changed.emit(self.tool)
 
+    def take_brush(self, kind: RegionKind) -> None:
+        """Take the brush of one kind of area into the hand."""
+        self.brush_kind = kind
+        self.set_tool("brush")
+
+    def next_brush(self) -> None:
+        """Take the brush of the next kind of area."""
+        here = BRUSHES.index(self.brush_kind) if self.tool == "brush" else -1
+        self.take_brush(BRUSHES[(here + 1) % len(BRUSHES)])
+
+    def resize_brush(self, factor: float) -> None:
+        """Make the brush larger or smaller."""
+        self.brush_size = min(max(self.brush_size * factor, 3.0), 300.0)
+        self._desk.hover(self._desk.hover_at)
+
     def taken_back(self, title: str) -> None:
         """Go back in the motif when the atom just added is taken back."""
         if title == ONE_ADDED:
@@ -204,7 +225,7 @@ class Hand:
         if self._loan is not None:
             desk.regions.show_draft(corners, "", _BORROWED)
             return
-        color = IGNORE if self.region_kind == "ignore" else COMPLETE
+        color = color_of_kind(self.region_kind)
         caption = ""
         if len(corners) >= 3 and self.region_kind == "complete":
             caption = count_inside(self._region(corners), desk.atoms.labels)

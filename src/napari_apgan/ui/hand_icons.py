@@ -71,6 +71,22 @@ def _erase(painter: QPainter, color: QColor, accent: QColor) -> None:
     painter.drawLine(QPointF(4, 18), QPointF(16, 18))
 
 
+def _brush(painter: QPainter, color: QColor, accent: QColor) -> None:
+    """Draw a brush and the patch of colour that it paints."""
+    painter.save()
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(accent)
+    painter.drawEllipse(QRectF(1.5, 11, 12, 8))
+    painter.restore()
+    painter.drawLine(QPointF(17.5, 2.5), QPointF(11.5, 8.5))
+    painter.setBrush(color)
+    path = QPainterPath(QPointF(12.5, 9.8))
+    path.cubicTo(QPointF(11, 13.5), QPointF(8.5, 14), QPointF(6, 14.5))
+    path.cubicTo(QPointF(7, 12), QPointF(7.5, 9), QPointF(10.2, 7.4))
+    path.closeSubpath()
+    painter.drawPath(path)
+
+
 def _carry(painter: QPainter, color: QColor, accent: QColor) -> None:
     """Draw two frames, one behind the other, and an arrow to the one behind."""
     painter.drawRect(QRectF(2.5, 7, 9.5, 9.5))
@@ -86,5 +102,6 @@ _DRAWN: dict[str, Callable[[QPainter, QColor, QColor], None]] = {
     "sequence": _sequence,
     "lasso": _lasso,
     "erase": _erase,
+    "brush": _brush,
     "carry": _carry,
 }

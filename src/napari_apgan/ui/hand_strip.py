@@ -6,14 +6,25 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QInputDialog, QMenu, QToolButton, QVBoxLayout, QWidget
 
+from napari_apgan.regions import RegionKind
+
+from .hand import BRUSHES
 from .hand_icons import SIDE, tool_icon
-from .widgets import row
+from .regions_layer import color_of_kind
+from .widgets import row, swatch
 
 if TYPE_CHECKING:
     from .desk import Desk
 
+_BRUSH_WORDS: dict[RegionKind, tuple[str, str]] = {
+    "vacuum": ("Vacuum", "No atom is there: training learns it as background"),
+    "amorphous": ("Amorphous", "Nothing inside is learned or scored"),
+    "contamination": ("Contamination", "Nothing inside is learned or scored"),
+    "ignore": ("Ignored", "Nothing inside is learned or scored"),
+}
 _STYLE = (
     "QToolButton { padding: 3px; border-radius: 4px; border: 1px solid transparent; }"
     "QToolButton:hover { border: 1px solid rgba(140, 150, 160, 120); }"
@@ -38,6 +49,19 @@ class HandStrip(QWidget):
         self.sequence = self._button("sequence", lambda: hand.set_sequence(True))
         self.lasso = self._button("lasso", lambda: desk.toggle_tool("lasso"))
         self.erase = self._button("erase", lambda: desk.toggle_tool("erase"))
+        self.brush = self._button("brush", lambda: desk.toggle_tool("brush"))
+        self.brush.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        kinds = QMenu(self.brush)
+        for kind in BRUSHES:
+            words, tip = _BRUSH_WORDS[kind]
+            action = kinds.addAction(QIcon(swatch(color_of_kind(kind))), words)
+            action.setToolTip(tip)
+            action.triggered.connect(lambda _=False, k=kind: hand.take_brush(k))
+        kinds.setToolTipsVisible(True)
+        kinds.addSeparator()
+        kinds.addAction("Larger", lambda: hand.resize_brush(1.25))
+        kinds.addAction("Smaller", lambda: hand.resize_brush(0.8))
+        self.brush.setMenu(kinds)
         self.carry = self._button("carry", desk.carrying.run)
         self.carry.setCheckable(False)
         self.sequence.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
@@ -57,7 +81,6 @@ class HandStrip(QWidget):
             session.frame_changed,
         ):
             signal.connect(self.refresh)
-        self._draw_icons()
         self.refresh()
 
     def _button(self, name: str, deed: Callable[[], object]) -> QToolButton:
@@ -75,12 +98,13 @@ class HandStrip(QWidget):
         self.refresh()  # a click checks the button also where the tool was not taken
 
     def _buttons(self) -> list[QToolButton]:
-        return [self.quick, self.sequence, self.lasso, self.erase, self.carry]
+        return [self.quick, self.sequence, self.lasso, self.erase, self.brush, self.carry]
 
     def _draw_icons(self) -> None:
         color = self.palette().windowText().color()
         for button in self._buttons():
-            button.setIcon(tool_icon(button.objectName(), color))
+            accent = color_of_kind(self._desk.hand.brush_kind) if button is self.brush else ""
+            button.setIcon(tool_icon(button.objectName(), color, accent))
 
     def changeEvent(self, event: QEvent) -> None:
         """Draw the icons again in the colours of another theme."""
@@ -105,6 +129,13 @@ class HandStrip(QWidget):
         self.erase.setToolTip(
             f"Erase ({key('erase')}): click atoms or drag over them; a stroke is one undo"
         )
+        words, tip = _BRUSH_WORDS[hand.brush_kind]
+        self.brush.setToolTip(
+            f"Brush ({key('brush')}): paint {words.lower()}. {tip}. Shift rubs out; "
+            f"{key('brush_smaller')} and {key('brush_larger')} change its size, "
+            f"{key('next_brush')} its kind"
+        )
+        self._draw_icons()
         self.carry.setToolTip(
             f"To the next frame ({key('carry')}): copy the selected labels, or all, with the "
             "drift, each to its own peak; those without a peak are left out"
@@ -112,7 +143,7 @@ class HandStrip(QWidget):
         self.carry.setVisible(desk.carrying.possible)
         self.quick.setChecked(hand.tool == "atoms" and not hand.motif.on)
         self.sequence.setChecked(hand.tool == "atoms" and hand.motif.on)
-        for button in (self.lasso, self.erase):
+        for button in (self.lasso, self.erase, self.brush):
             button.setChecked(hand.tool == button.objectName())
         self.setEnabled(desk.scene.image_layer is not None)
 

@@ -92,6 +92,10 @@ KEYS: tuple[Key, ...] = (
     Key("S", "sequence", "Each click adds the next element of the motif", "Hand", "select mode"),
     Key("L", "lasso", "Select atoms by drawing around them", "Hand"),
     Key("E", "erase", "Erase atoms: click them or drag over them", "Hand"),
+    Key("B", "brush", "Paint areas: vacuum, amorphous, contamination, ignored", "Hand"),
+    Key("Shift-B", "next_brush", "The brush of the next kind of area", "Hand"),
+    Key("[", "brush_smaller", "A smaller brush", "Hand"),
+    Key("]", "brush_larger", "A larger brush", "Hand"),
     Key("Control-Right", "carry", "Copy the labels to the next frame, drift and all", "Hand"),
     Key("R", "region", "Draw a region: drag a box", "Regions"),
     Key("Enter", "finish_polygon", "Close the polygon being drawn", "Regions"),
@@ -292,5 +296,6 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Drag", "An atom: move it; on nothing: pan"),
     ("Shift+click", "Add an atom to the selection, or take it out"),
     ("Shift+drag", "A box: select the atoms inside"),
+    ("Drag, with the brush", "Paint the area; with Shift: rub painted areas out"),
     ("Ctrl+drag", "A lasso: select the atoms inside (Alt too, where the system leaves it)"),
 )

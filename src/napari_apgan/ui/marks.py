@@ -47,6 +47,7 @@ class Marks:
         self._tip: tuple[float, float, float, str] | None = None
         self._suspects: list[tuple[float, float]] = []
         self._suspect: tuple[float, float] | None = None
+        self._stroke: tuple[list[tuple[float, float]], float, str] | None = None
         self._symbols: NDArray[Any] | None = None
 
     @property
@@ -81,6 +82,34 @@ class Marks:
         """Show how far a tool reaches around the pointer."""
         self._spot, self._tip = None, (x, y, diameter_px, color)
         self._draw()
+
+    @property
+    def stroke(self) -> list[tuple[float, float]]:
+        """The discs that show what the brush has gone over, x, y in px."""
+        return [] if self._stroke is None else list(self._stroke[0])
+
+    def show_stroke(
+        self, path: Sequence[tuple[float, float]], diameter_px: float, color: str
+    ) -> None:
+        """Show what the brush has gone over, as discs along its way."""
+        along, apart = [path[0]], 0.2 * diameter_px
+        for point in path[1:]:
+            way = np.subtract(point, along[-1])
+            count = int(np.hypot(*way) // apart)
+            start = along[-1]
+            along += [
+                (start[0] + way[0] * k / count, start[1] + way[1] * k / count)
+                for k in range(1, count + 1)
+            ]
+        self._stroke = (along, diameter_px, color)
+        self._spot, self._tip = None, (*path[-1], diameter_px, color)
+        self._draw()
+
+    def hide_stroke(self) -> None:
+        """Show no stroke."""
+        if self._stroke is not None:
+            self._stroke = None
+            self._draw()
 
     @property
     def doomed(self) -> list[tuple[float, float]]:
@@ -142,6 +171,14 @@ class Marks:
             size.append(2.6 if here else 1.9)
             kind.append(0)
         thin = [xy != self._suspect for xy in self._suspects]
+        if self._stroke is not None:
+            along, diameter, color = self._stroke
+            for x, y in along:
+                rows.append((y, x))
+                border.append(rgba(color, 0.0))
+                face.append(rgba(color, 0.14))
+                size.append(diameter / self.diameter_px)
+                kind.append(0)
         for x, y in self._selected:
             rows.append((y, x))
             border.append(_SELECTED)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: A press that moves less than this (screen px) is a click.
 CLICK_SLACK = 4.0
 #: Tools of the hand that follow the pointer.
-TOOLS = ("lasso", "erase")
+TOOLS = ("lasso", "erase", "brush")
 #: How near (screen px) the press must be to an atom to take it.
 REACH = 9.0
 
@@ -127,7 +127,7 @@ class Mouse:
                 moved = moved or self._moved(event, start)
                 path.append(to_px(layer, event.position))
                 if moved:
-                    strokes.draw(tool, path)
+                    strokes.draw(tool, path, shift=shift)
                 yield
             whole = True
         finally:
@@ -135,7 +135,7 @@ class Mouse:
             if not whole:
                 strokes.drop()
         if moved or tool != "lasso":
-            strokes.finish(tool, path if moved else path[:1], add=shift)
+            strokes.finish(tool, path if moved else path[:1], shift=shift)
             return
         key = self._hand.pick(path[0], self.reach(layer))
         if key is not None:

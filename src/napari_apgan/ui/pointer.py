@@ -41,8 +41,14 @@ class Pointer:
         """Return the current frame's pixels."""
         raise NotImplementedError
 
-    def _shape(self) -> tuple[int, int]:
+    def shape(self) -> tuple[int, int]:
+        """Return rows and columns of the current frame."""
         raise NotImplementedError
+
+    @property
+    def hover_at(self) -> XY | None:
+        """Where the pointer was last, x, y in px."""
+        return self._hover_at
 
     # --- hovering ------------------------------------------------------------------------------
 
@@ -107,11 +113,11 @@ class Pointer:
 
     def inside_image(self, x: float, y: float) -> bool:
         """Whether a position in px lies on the image."""
-        rows, columns = self._shape()
+        rows, columns = self.shape()
         there = self.scene.image_layer is not None
         return there and -0.5 <= x <= columns - 0.5 and -0.5 <= y <= rows - 0.5
 
     def clamped(self, xy: XY) -> XY:
         """Move a corner onto the image."""
-        rows, columns = self._shape()
+        rows, columns = self.shape()
         return (min(max(xy[0], -0.5), columns - 0.5), min(max(xy[1], -0.5), rows - 0.5))

@@ -10,15 +10,28 @@ import pandas as pd
 from napari.layers import Shapes
 
 from napari_apgan.atoms import positions
-from napari_apgan.regions import Region
+from napari_apgan.regions import LEFT_OUT, PAINTED, Region, RegionKind
 
 LAYER_NAME = "Regions"
 COMPLETE = "#3FB27F"
 HELD_OUT = "#56B4E9"
 IGNORE = "#E4572E"
 DRAFT = "#FFFFFF"
+#: What is being rubbed out.
+RUBBED = "#FFFFFF"
+_KINDS = {
+    "complete": COMPLETE,
+    "vacuum": "#8FA8C8",
+    "amorphous": "#B58AE0",
+    "contamination": "#C9922E",
+    "ignore": IGNORE,
+}
+#: Painted areas are veiled, complete ones stay clear.
+_VEIL, _CLEAR = 0.28, 0.04
 
 XY = tuple[float, float]
+#: Corners, colour, how dense its veil is, and how wide its edge.
+_Shape = tuple[tuple[XY, ...], str, float, float]
 
 
 def count_inside(region: Region, atoms: pd.DataFrame) -> str:
@@ -31,17 +44,23 @@ def count_inside(region: Region, atoms: pd.DataFrame) -> str:
 
 
 def describe(region: Region, atoms: pd.DataFrame) -> str:
-    """Say what a region is: ``complete: 64 Pb, 61 Ti``, ``held out: …`` or ``ignored``."""
-    if region.kind == "ignore":
-        return "ignored"
+    """Say what a region is: ``complete: 64 Pb, 61 Ti``, ``held out: …``, ``ignored`` and so on."""
+    if region.kind in LEFT_OUT:
+        return "ignored" if region.kind == "ignore" else f"{region.kind}: not learned"
+    if region.kind == "vacuum":
+        inside = count_inside(region, atoms)
+        return "vacuum" if inside == "no atoms" else f"vacuum, yet with {inside}"
     return f"{'held out' if region.held_out else 'complete'}: {count_inside(region, atoms)}"
 
 
 def color_of(region: Region) -> str:
     """Colour of a region by what it is for."""
-    if region.kind == "ignore":
-        return IGNORE
-    return HELD_OUT if region.held_out else COMPLETE
+    return HELD_OUT if region.held_out else color_of_kind(region.kind)
+
+
+def color_of_kind(kind: RegionKind) -> str:
+    """Colour of regions of a kind that are trained on or left out."""
+    return _KINDS[kind]
 
 
 class RegionsView:
@@ -60,6 +79,7 @@ class RegionsView:
         self._regions: tuple[Region, ...] = ()
         self._captions: list[str] = []
         self._draft: tuple[tuple[XY, ...], str, str] | None = None
+        self._drawn: list[_Shape] = []
 
     @property
     def captions(self) -> list[str]:
@@ -93,35 +113,52 @@ class RegionsView:
         """Make the layer before it is needed: a new layer in mid-drag would shift the canvas."""
         if self.layer is None:
             self.layer = self._make_layer()
+            self._drawn = []
         return self.layer
 
     def _draw(self) -> None:
-        drawn: list[tuple[tuple[XY, ...], str, str]] = [
-            (r.polygon, text, color_of(r))
-            for r, text in zip(self._regions, self._captions, strict=True)
+        """Take away and add only what changed: napari needs tens of milliseconds for a polygon."""
+        wanted = [
+            (r.polygon, color_of(r), _VEIL if r.kind in PAINTED else _CLEAR, self.edge_px)
+            for r in self._regions
         ]
-        draft_text = []
+        caption, draft = "", None
         if self._draft is not None and len(self._draft[0]) >= 2:
-            drawn.append(self._draft)
-            draft_text = [self._draft[1]]
+            corners, caption, color = self._draft
+            draft = (corners, color, _CLEAR, self.edge_px)
+            wanted.append(draft)
         layer = self.ensure()
+        left = list(wanted)
+        gone, kept = set(), []
+        for row, shape in enumerate(self._drawn):
+            if shape in left:
+                left.remove(shape)
+                kept.append(shape)
+            else:
+                gone.add(row)
         with layer.events.blocker_all():
+            if len(gone) == len(self._drawn) or layer.nshapes != len(self._drawn):
+                left, kept = wanted, []
+                layer.selected_data = set()
+                layer.data = []
+            elif gone:
+                layer.selected_data = gone
+                layer.remove_selected()
             layer.selected_data = set()
-            layer.data = []
-            if drawn:
+            if left:
                 layer.add(
-                    [np.asarray(corners, dtype=float)[:, ::-1] for corners, _, _ in drawn],
-                    shape_type=["polygon" if len(c) > 2 else "path" for c, _, _ in drawn],
-                    edge_color=[color for _, _, color in drawn],
-                    face_color=[_tint(color, text) for _, text, color in drawn],
+                    [np.asarray(corners, dtype=float)[:, ::-1] for corners, _, _, _ in left],
+                    shape_type=["polygon" if len(c) > 2 else "path" for c, _, _, _ in left],
+                    edge_color=[color for _, color, _, _ in left],
+                    face_color=[_tint(color, alpha) for _, color, alpha, _ in left],
                     edge_width=self.edge_px,
                 )
-            layer.features = pd.DataFrame({"caption": [*[""] * len(self._regions), *draft_text]})
+            self._drawn = [*kept, *left]
+            texts = [caption if shape is draft else "" for shape in self._drawn]
+            layer.features = pd.DataFrame({"caption": texts})
         layer.refresh(thumbnail=False)
         layer.refresh_text()
 
 
-def _tint(color: str, caption: str) -> Any:
-    """Ignored parts are veiled, complete ones stay clear."""
-    alpha = 0.28 if caption == "ignored" else 0.04
+def _tint(color: str, alpha: float) -> Any:
     return (*(int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)), alpha)
