@@ -93,6 +93,25 @@ def test_an_atom_that_hopped_is_ignored_where_it_was_and_where_it_went() -> None
     assert all(r.kind == "complete" for r in result.regions[5])
 
 
+def test_what_vanished_but_for_a_rest_of_its_height_is_ignored() -> None:
+    found = register(drifting(21, n_frames=3, snr=2.0).frames)
+    places = np.array([(30.0, 30.0), (60.0, 60.0)])
+    left_out = pd.DataFrame(
+        {
+            "row": [0, 1],
+            "x_px": places[:, 0],
+            "y_px": places[:, 1],
+            "height": [-0.2, 0.3],
+            "reason": VANISHED,
+        }
+    )
+    learned = learn_mask(
+        carried_regions([WHOLE], found, found.reference, left_out, places, 3.0), (96, 96)
+    )
+    assert learned[30, 30], "gone"
+    assert not learned[60, 60], "perhaps a column that has become thinner"
+
+
 def test_frames_that_could_not_be_placed_get_neither_labels_nor_regions() -> None:
     series = drifting(4, snr=1.0)
     noise = np.random.default_rng(0).normal(size=(96, 96)).astype(np.float32)
@@ -160,7 +179,7 @@ def test_polygons_are_cut_to_the_frame() -> None:
 def test_without_a_complete_region_a_frame_is_not_for_training() -> None:
     series = drifting(21, n_frames=3, snr=2.0)
     found = register(series.frames)
-    left_out = pd.DataFrame({"row": [], "x_px": [], "y_px": [], "reason": []})
+    left_out = pd.DataFrame({"row": [], "x_px": [], "y_px": [], "height": [], "reason": []})
     only_ignored = [WHOLE.model_copy(update={"kind": "ignore"})]
     assert carried_regions(only_ignored, found, 0, left_out, np.empty((0, 2)), 3.0) == ()
     assert VANISHED.startswith("vanished")

@@ -11,7 +11,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.train import RunSettings
 
 from . import bench_ablation, bench_paper, bench_precision
-from .common import AsJson, Device, Seed, listed, print_json, whole_numbers
+from .common import AsJson, Device, Seed, console, listed, print_json, whole_numbers
 
 
 def register(app: typer.Typer) -> None:
@@ -144,6 +144,23 @@ def register(app: typer.Typer) -> None:
             typer.echo(timed.model_dump_json(indent=2) if as_json else timed.report())
             return
         result = bench_detect(data, model=model, frames=frames)
+        if as_json:
+            print_json(result.model_dump(mode="json"))
+        else:
+            typer.echo(result.report())
+
+    @bench.command()
+    def transfer(
+        data: Annotated[
+            Path | None, typer.Option(help="Folder of the real images; simulated ones without.")
+        ] = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Carry labels of a mean to the frames of series whose truth is known."""
+        from napari_apgan.bench.transfer import bench_transfer
+
+        with console.status("registering") as status:
+            result = bench_transfer(data, progress=status.update)
         if as_json:
             print_json(result.model_dump(mode="json"))
         else:

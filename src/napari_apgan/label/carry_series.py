@@ -5,7 +5,8 @@ over or is known to be gone. It goes along by the frame's displacement, cut to t
 atoms that were left out,
 
 * one that *vanished* is background: the frame shows no peak there, and that is what a network is
-  to learn;
+  to learn. Where something of its height is left it may be a column that has become thinner, and is
+  ignored;
 * one that moved, was not measured, or cannot be told from noise is neither atom nor background: a
   disc around its place, and around the peak that was found, is ignored;
 * one that lies just outside the frame, its disc reaching in, is ignored likewise.
@@ -35,6 +36,9 @@ Corners = tuple[tuple[float, float], ...]
 
 #: Radius of what is ignored around an atom that was left out, in units of a label's disc.
 IGNORED_RADII = 1.5
+#: What is left of a vanished atom's height, over the usual, up to which it is background. Of atoms
+#: that are truly gone hardly any shows more, of thin columns at the edge of a particle most do.
+BACKGROUND = 0.15
 #: Corners of what stands for a disc.
 CORNERS = 8
 #: What is left of a region must be this long and wide (px).
@@ -221,7 +225,7 @@ def carried_regions(
     complete = [region for region in moved if region.kind == "complete"]
     if not complete:
         return ()
-    doubtful = (left_out["reason"] != VANISHED).to_numpy(dtype=bool)
+    doubtful = ~is_background(left_out)
     found_px = left_out[["x_px", "y_px"]].to_numpy(np.float64)
     places = np.concatenate([usual_px[doubtful], found_px[doubtful]])
     ignored: list[Region] = []
@@ -234,6 +238,12 @@ def carried_regions(
     return tuple(
         region.model_copy(update={"id": number}) for number, region in enumerate([*moved, *ignored])
     )
+
+
+def is_background(left_out: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell for each label that was left out whether its place is to be learned as background."""
+    vanished = (left_out["reason"] == VANISHED).to_numpy(dtype=bool)
+    return vanished & (left_out["height"].to_numpy(dtype=np.float64) <= BACKGROUND)
 
 
 def disc(centre_px: Floats, radius_px: float) -> Floats:

@@ -78,7 +78,8 @@ class Transfer:
         for the atom, `flag` is set where the frame was too noisy to tell.
     left_out : DataFrame
         Columns `frame`, `row` (of the mean's table), `element`, `x_px`, `y_px` (where the atom was
-        looked for, or was found when it moved), `reason`.
+        looked for, or was found when it moved), `height` (what the frame shows there, over what is
+        usual for the atom), `reason`.
     snapped : bool
         Whether positions are each frame's own: only where atoms scatter more about the mean than
         noise makes them.
@@ -255,7 +256,7 @@ def _judge(
         labelled = registration.moved(positions(atoms), t)
         if one.seen is None:
             unplaced = np.full(len(atoms), UNPLACED, dtype=object)
-            lost.append(_left_out(atoms, labelled, unplaced, number))
+            lost.append(_left_out(atoms, labelled, unplaced, number, np.full(len(atoms), np.nan)))
             continue
         reasons, at, doubtful = _reasons(
             one, registration.shape, usual, odds, limit, sign, settings
@@ -263,16 +264,17 @@ def _judge(
         good = reasons == ""
         place = at if snapped else np.where(good[:, None], labelled, at)
         place = np.where(doubtful[:, None], labelled, place)
+        height = sign * one.seen.amplitude / usual
         table = atoms[good].assign(
             frame=number,
             x_px=place[good, 0],
             y_px=place[good, 1],
-            amplitude=(sign * one.seen.amplitude / usual)[good],
+            amplitude=height[good],
             origin="detected",
             flag=np.where(doubtful[good], DOUBTFUL, ""),
         )
         kept.append(with_calibration(table, one.calibration))
-        lost.append(_left_out(atoms, place, reasons, number))
+        lost.append(_left_out(atoms, place, reasons, number, height))
     table = concat(kept) if kept else empty_atoms()
     table["id"] = np.arange(len(table))
     return Transfer(table, pd.concat(lost, ignore_index=True), snapped, moving)
@@ -389,7 +391,7 @@ def _scatter(seen: list[Seen], usual: Floats, sign: float, width: float) -> tupl
 
 
 def _left_out(
-    atoms: pd.DataFrame, place: Floats, reasons: NDArray[np.object_], frame: int
+    atoms: pd.DataFrame, place: Floats, reasons: NDArray[np.object_], frame: int, height: Floats
 ) -> pd.DataFrame:
     gone = reasons != ""
     return pd.DataFrame(
@@ -399,6 +401,7 @@ def _left_out(
             "element": atoms["element"].to_numpy()[gone],
             "x_px": place[gone, 0],
             "y_px": place[gone, 1],
+            "height": height[gone],
             "reason": reasons[gone],
         }
     )
