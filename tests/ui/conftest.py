@@ -28,7 +28,7 @@ from napari_apgan.models import bundled
 from napari_apgan.models.bundled import WEIGHTS
 from napari_apgan.models.card import CARD_KEY, ModelCard
 from napari_apgan.models.presets import PRESETS
-from napari_apgan.ui import predict_overlay
+from napari_apgan.ui import predict_overlay, train_doubts
 from napari_apgan.ui.workbench import Workbench
 
 LEFT = Qt.MouseButton.LeftButton
@@ -149,11 +149,12 @@ class Canvas:
 
 @pytest.fixture(autouse=True)
 def _helper_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the prediction helper start when it is asked for something, not by itself.
+    """Let the helpers start when they are asked for something, not by themselves.
 
-    It imports torch: seconds of work that most tests have no use for.
+    One imports torch: seconds of work that most tests have no use for.
     """
     monkeypatch.setattr(predict_overlay, "WARM_MS", 3_600_000)
+    monkeypatch.setattr(train_doubts, "PAUSE_MS", 3_600_000)
 
 
 @pytest.fixture(autouse=True)

@@ -102,6 +102,7 @@ class LabelTask(QObject):
         *,
         labels: bool = False,
         anywhere: bool = False,
+        image: bool = True,
     ) -> None:
         """Ask for the task on the current frame; one of the signals follows.
 
@@ -113,6 +114,8 @@ class LabelTask(QObject):
             Whether the labels of the frame go along.
         anywhere : bool
             Whether the answer counts although the user went on to another frame.
+        image : bool
+            Whether it is about the image at all.
 
         Raises
         ------
@@ -122,7 +125,7 @@ class LabelTask(QObject):
         session = self._session
         project = session.ensure_project()
         place = (session.source_id, session.frame_index)
-        source = reference_to(project, place[0]) if place[0] else None
+        source = reference_to(project, place[0]) if place[0] and image else None
         table = None
         if labels:
             table = self.folder / "labels.csv"

@@ -121,6 +121,13 @@ SECTIONS: tuple[SectionKind, ...] = (
         "RefineSection",
     ),
     SectionKind(
+        "doctor",
+        "Label doctor",
+        "Labels that are probably wrong, each with a reason and a fix by one key",
+        "doctor_section",
+        "DoctorSection",
+    ),
+    SectionKind(
         "tables",
         "Tables",
         "Labels from and to CSV files",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QPoint
+from qtpy.QtCore import QPoint, QTimer
 from qtpy.QtWidgets import QCheckBox, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_apgan.elements import Element
@@ -17,7 +17,7 @@ from .detect import Detection
 from .detect_box import DetectBox
 from .detect_network import NetworkSearch
 from .hand_strip import HandStrip
-from .label_sections import SectionStack
+from .label_sections import LabelSection, SectionStack
 from .output_map_box import OutputMapBox
 from .periodic_table import PeriodicTable
 from .predict_overlay import predictions_of
@@ -96,7 +96,8 @@ class LabelTab(QWidget):
         labelling = QWidget()
         inside = QVBoxLayout(labelling)
         inside.setContentsMargins(0, 0, 0, 0)
-        inside.addWidget(scrolled(content), 1)
+        self.scroll = scrolled(content)
+        inside.addWidget(self.scroll, 1)
         inside.addWidget(self.primary)
         self.pages.addWidget(labelling)
         outer = QVBoxLayout(self)
@@ -196,6 +197,19 @@ class LabelTab(QWidget):
                 return "Drag a box on the image…", desk.toggle_region_tool
             return "Mark a finished area (R)", desk.toggle_region_tool
         return "Train (T)", lambda: self._workbench.show_tab("train")
+
+    # --- sections ------------------------------------------------------------------------------
+
+    def show_section(self, name: str) -> LabelSection:
+        """Open a section, bring it into view and return it."""
+        self.close_simulate()
+        section = self.sections.open(name)
+        self.reveal(section)
+        return section
+
+    def reveal(self, widget: QWidget) -> None:
+        """Scroll to a widget, once the layout has made room for it."""
+        QTimer.singleShot(20, lambda: self.scroll.ensureWidgetVisible(widget, 0, 8))
 
     # --- simulated pairs -----------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from .predict_overlay import predictions_of
 from .row_list import RowList
 from .simulate_set import removing, simulated_in
 from .simulator import simulator_of
+from .train_doubts import DoubtsLine
 from .train_found import look_through
 from .train_mix import Mixing
 from .train_monitor import TrainMonitor, find_resumable, folders
@@ -66,6 +67,7 @@ class TrainTab(LazyTab):
         self.advanced = Advanced()
         self.mixing = Mixing()
         self.plan = TrainPlan(session, self.choices, self.advanced, self.mixing)
+        self.doubts = DoubtsLine(session, workbench, self.background)
         self.progress = ProgressPanel()
         self.primary = primary_button("Train", "Start or stop the training (T)")
         self.resume_button = text_button("Resume", self.resume, "Go on where it was stopped")
@@ -95,6 +97,7 @@ class TrainTab(LazyTab):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scrolled(content), 1)
+        outer.addWidget(self.doubts)
         buttons = row(self.resume_button, self.primary)
         buttons.setStretch(1, 1)
         outer.addLayout(buttons)
@@ -129,6 +132,7 @@ class TrainTab(LazyTab):
         """Let go of the session; a training goes on without us."""
         self.monitor.let_go()
         self.background.stop()
+        self.doubts.close_down()
         self.unfollow()
         self._session.project_changed.disconnect(self._on_project, missing_ok=True)
 
@@ -318,6 +322,7 @@ class TrainTab(LazyTab):
         self.list.setVisible(self.list.count() > 0)
         self.mixing.show_groups(simulated_in(project) if project is not None else [])
         self.summary.setText(set_words(project) if project is not None else "")
+        self.doubts.refresh()
         needed = lacking(project)
         self.teach.setText(needed)
         self.teach.setVisible(bool(needed))
