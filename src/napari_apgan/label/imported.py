@@ -81,14 +81,14 @@ def place(
     if len(np.unique(numbers)) > 1:
         known = (numbers >= 0) & (numbers < n_frames)
         elsewhere = int((~known).sum())
-        table = table[known]
+        table = table.loc[known]
     else:
         table = table.assign(frame=frame)
     xy = positions(table)
     limit = np.array(shape[::-1]) - 0.5
     inside = ((xy >= -0.5) & (xy <= limit)).all(axis=1)
     outside = int((~inside).sum())
-    table = table[inside]
+    table = table.loc[inside]
     free = np.ones(len(table), dtype=bool)
     for number in np.unique(table["frame"].to_numpy()):
         here = (table["frame"] == number).to_numpy()

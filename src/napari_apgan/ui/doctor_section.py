@@ -301,7 +301,9 @@ class DoctorSection(LabelSection):
         leave = self.desk.actions.label("ignore_suspect")
         for fix in (suspect.fix, *suspect.others):
             key = {"ignore": leave}.get(fix.act, accept if fix is suspect.fix else "")
-            words = f"{fix.words} ({key})" if key else fix.words
+            other = fix is not suspect.fix and fix.words == suspect.fix.words
+            words = f"{fix.words}, the other" if other else fix.words
+            words = f"{words} ({key})" if key else words
             deed = lambda f=fix: self.workbench.run(lambda: self.fix(f))  # noqa: E731
             self.buttons.append(text_button(words, deed))
             self._fixes.addWidget(self.buttons[-1], *divmod(len(self.buttons) - 1, 2))
