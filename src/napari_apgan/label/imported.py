@@ -79,7 +79,7 @@ def place(
     numbers = table["frame"].to_numpy()
     elsewhere = 0
     if len(np.unique(numbers)) > 1:
-        known = (numbers >= 0) & (numbers < n_frames)
+        known = table["frame"].between(0, n_frames - 1)
         elsewhere = int((~known).sum())
         table = table.loc[known]
     else:
@@ -88,7 +88,7 @@ def place(
     limit = np.array(shape[::-1]) - 0.5
     inside = ((xy >= -0.5) & (xy <= limit)).all(axis=1)
     outside = int((~inside).sum())
-    table = table.loc[inside]
+    table = table[inside]
     free = np.ones(len(table), dtype=bool)
     for number in np.unique(table["frame"].to_numpy()):
         here = (table["frame"] == number).to_numpy()
