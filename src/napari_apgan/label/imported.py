@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_apgan.atoms import conform, positions
@@ -79,14 +80,14 @@ def place(
     numbers = table["frame"].to_numpy()
     elsewhere = 0
     if len(np.unique(numbers)) > 1:
-        known = table["frame"].between(0, n_frames - 1)
+        known = table["frame"].isin(range(n_frames))
         elsewhere = int((~known).sum())
-        table = table.loc[known]
+        table = table[known]
     else:
         table = table.assign(frame=frame)
     xy = positions(table)
     limit = np.array(shape[::-1]) - 0.5
-    inside = ((xy >= -0.5) & (xy <= limit)).all(axis=1)
+    inside: NDArray[np.bool_] = np.all((xy >= -0.5) & (xy <= limit), axis=1)
     outside = int((~inside).sum())
     table = table[inside]
     free = np.ones(len(table), dtype=bool)
