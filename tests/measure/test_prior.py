@@ -88,3 +88,16 @@ def test_single_atoms_of_a_perfect_lattice_move_in_full_with_the_usual_kernel():
     own, drawn = gain(refine(frame, start)), gain(refine(frame, start, prior=prior))
     assert drawn == pytest.approx(1.0, abs=0.03)
     assert abs(drawn - 1) < 0.5 * abs(own - 1)
+
+
+def test_a_usual_kernel_leaves_nothing_of_the_peaks_in_the_residual():
+    """Heights that do not follow would widen the error bars."""
+    rng = np.random.default_rng(6)
+    xy = square_lattice()
+    xy = xy + rng.normal(0, 0.3, xy.shape)
+    listed = inside(xy)
+    frame, atoms = image_of(xy, rng), make_atoms(xy[listed], "C")
+    prior = usual_kernel([(frame, atoms)])
+    own, drawn = refine(frame, atoms), refine(frame, atoms, prior=prior)
+    bars = [t[["sigma_x_pm", "sigma_y_pm"]].to_numpy() for t in (own, drawn)]
+    assert np.median(bars[1]) == pytest.approx(np.median(bars[0]), rel=0.05)

@@ -33,6 +33,9 @@ LEARNING_ROUNDS = 6
 #: Rounds with everything open from which on something unlisted is an atom or nothing.
 GAP_ROUNDS = 2
 FINAL_ROUNDS = 2
+#: So much of what trend and atoms take in a step is not offered to the background: the best of a
+#: few on multilayers and graphene.
+LEFT_BY_TREND, LEFT_BY_ATOMS = 0.5, 0.25
 #: Levenberg's damping while the steps are long.
 DAMPING = 1e-3
 #: Largest step in one round, in widths.
@@ -151,8 +154,9 @@ def fit_together(
     for number in range(rounds):
         fixed = number < held_rounds
         step = Step(scene, state, weight, _known(state, atoms, spacing, fixed), learn)
-        residual = (scene.image - step.model) * scene.weight
-        state = step.moved(step.solve(DAMPING), LONGEST_STEP * width)
+        change = step.solve(DAMPING)
+        residual = _left(step, change)
+        state = step.moved(change, LONGEST_STEP * width)
         if number:
             state = replace(state, background=state.background + scene.smooth(residual))
             weight = scene.weight / _variance(step, residual, atoms)
@@ -169,8 +173,9 @@ def fit_together(
             step = Step(scene, state, weight, _known(state, atoms, spacing, False), False)
             state = _blurred(state, atoms, step, spacing)
         step = Step(scene, state, weight, _known(state, atoms, spacing, False), False)
-        residual = (scene.image - step.model) * scene.weight
-        state = step.moved(step.solve(0.0), LONGEST_STEP * width)
+        change = step.solve(0.0)
+        residual = _left(step, change)
+        state = step.moved(change, LONGEST_STEP * width)
         state = replace(state, background=state.background + scene.smooth(residual))
         weight = scene.weight / _variance(step, residual, atoms)
     step = Step(scene, state, weight, _known(state, atoms, spacing, False), False)
@@ -180,6 +185,19 @@ def fit_together(
     covariance = _errors(step, spacing)
     usual = _usual(state, atoms)[0]
     return Together(scene, state, atoms, usual, variance, residual, covariance, _told(step))
+
+
+def _left(step: Step, change: Floats) -> Image:
+    """Return the part of a residual that the smooth background is to follow.
+
+    Trend, kernel and background would all take the same of the residual before a step, and swing
+    from round to round; from what the step leaves, the background would move too slowly.
+    """
+    scene = step.scene
+    trend = np.tensordot(change[-len(scene.trends) :], scene.trends, axes=1)
+    taken = LEFT_BY_TREND * trend + LEFT_BY_ATOMS * (step.forward(change) - trend)
+    left: Image = ((scene.image - step.model - taken) * scene.weight).astype(np.float32)
+    return left
 
 
 def _begin(
