@@ -40,10 +40,13 @@ class Loan:
         Called with the place that was clicked, or the corners of what was drawn, x, y in px.
     left : callable
         Called when the tool is put down without that: by Escape, or for another tool.
+    finished : callable, optional
+        Called by Enter.
     """
 
     taken: Callable[[list[XY]], None]
     left: Callable[[], None]
+    finished: Callable[[], None] | None = None
 
 
 class Hand:
@@ -247,7 +250,10 @@ class Hand:
         self._draft(self._corners)
 
     def finish_polygon(self) -> None:
-        """Close the polygon."""
+        """Close the polygon, or finish what the hand was lent for."""
+        if self._loan is not None and self._loan.finished is not None:
+            self._loan.finished()
+            return
         if self.tool != "polygon" or not self._corners:
             return
         if len(self._corners) < 3:

@@ -22,6 +22,7 @@ from .output_map_box import OutputMapBox
 from .periodic_table import PeriodicTable
 from .predict_overlay import predictions_of
 from .regions_box import RegionsBox
+from .suggest_region import RegionSuggestion
 from .widgets import heading, hint, primary_button, row, rule, scrolled, text_button
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class LabelTab(QWidget):
         self.teach = hint()
         self.detect = DetectBox()
         self.regions = RegionsBox()
+        self.suggestion = RegionSuggestion(self._desk)
+        self.regions.layout().insertWidget(2, self.suggestion)
         self.map = OutputMapBox()
         self.sections = SectionStack(session, workbench)
         self.primary = primary_button("")
