@@ -83,6 +83,18 @@ def test_a_proposal_is_kept_as_one_edit(scene, section, qtbot):
     assert workbench.session.atoms().empty
 
 
+def test_the_primary_button_of_the_tab_keeps_what_is_proposed(scene, section, qtbot):
+    tab = scene[0].label_tab
+    assert tab.primary.text() == "Detect atoms"
+    press(section.form.go)
+    proposed(section, qtbot)
+    n = int(section._masks[0].sum())
+    assert tab.primary.text() == f"Keep {n} atoms"
+    press(tab.primary)
+    assert len(scene[0].session.atoms()) == n
+    assert "Mark a finished area" in tab.primary.text()
+
+
 def test_presence_thins_live_without_asking_again(scene, section, qtbot):
     press(section.form.go)
     proposed(section, qtbot)

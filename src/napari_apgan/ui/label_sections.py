@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, get_args
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_apgan.settings import Settings
@@ -34,6 +35,9 @@ class LabelSection(QWidget):
     workbench : Workbench
     """
 
+    #: What :meth:`next_act` returns may have changed.
+    changed = Signal()
+
     def __init__(self, session: Session, workbench: Workbench) -> None:
         super().__init__()
         self.session, self.workbench = session, workbench
@@ -49,6 +53,10 @@ class LabelSection(QWidget):
 
     def act(self) -> None:
         """Do what the section's key does; see :class:`SectionKind`."""
+
+    def next_act(self) -> tuple[str, Callable[[], object]] | None:
+        """Return the words and the deed of the tab's primary button, where this section has one."""
+        return None
 
     def refresh(self) -> None:
         """Show what the session holds now; called after every change while the section is open."""
@@ -96,6 +104,7 @@ SECTIONS: tuple[SectionKind, ...] = (
         "Atoms on the sites of a lattice, with what is missing and what is too much",
         "lattice_section",
         "LatticeSection",
+        stage="find",
     ),
     SectionKind(
         "clean_view",
@@ -119,6 +128,7 @@ SECTIONS: tuple[SectionKind, ...] = (
         "Positions below the pixel with error bars, fitted on the raw frame",
         "refine_section",
         "RefineSection",
+        stage="find",
     ),
     SectionKind(
         "doctor",
@@ -188,6 +198,13 @@ class FoldingSection(QWidget):
         if self.opened and self.section is not None:
             self.section.refresh()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep what has appeared in an open section in view."""
+        super().resizeEvent(event)
+        grown = event.size().height() > event.oldSize().height() > 0
+        if grown and self.opened and not self.toggle.visibleRegion().isEmpty():
+            QTimer.singleShot(0, self._scroll_into_view)
+
     def _scroll_into_view(self) -> None:
         area = self.parentWidget()
         while area is not None and not isinstance(area, QScrollArea):
@@ -202,13 +219,15 @@ class FoldingSection(QWidget):
         if opened or self.section is not None:
             self.made().setVisible(opened)
         self.refresh()
+        if self.section is not None:
+            self.section.changed.emit()
         if opened and self.isVisible():
             # When its height is known.
             QTimer.singleShot(0, self._scroll_into_view)
         _remember(self.kind.name, opened)
 
 
-class SectionStack:
+class SectionStack(QObject):
     """All sections, below each other in one column for each stage.
 
     Parameters
@@ -217,7 +236,10 @@ class SectionStack:
     workbench : Workbench
     """
 
+    changed = Signal()
+
     def __init__(self, session: Session, workbench: Workbench) -> None:
+        super().__init__()
         self._session, self._workbench = session, workbench
         self.folds = {kind.name: FoldingSection(kind, self._make) for kind in SECTIONS}
         for name, fold in self.folds.items():
@@ -241,11 +263,17 @@ class SectionStack:
     def _make(self, kind: SectionKind) -> LabelSection:
         module = import_module(f".{kind.module}", __package__)
         made: LabelSection = getattr(module, kind.widget)(self._session, self._workbench)
+        made.changed.connect(self.changed)
         return made
 
     def open(self, name: str) -> LabelSection:
         """Show a section and return it."""
         return self.folds[name].open()
+
+    def next_act(self) -> tuple[str, Callable[[], object]] | None:
+        """Return the next useful act of the first open section that has one."""
+        open_ones = [f.section for f in self.folds.values() if f.opened and f.section is not None]
+        return next((act for s in open_ones if (act := s.next_act()) is not None), None)
 
     def refresh(self) -> None:
         """Let the open sections catch up."""

@@ -132,6 +132,7 @@ class LabelTab(QWidget):
         session.project_changed.connect(self.refresh)
         session.calibration_changed.connect(self.refresh)
         self.detection.changed.connect(self.refresh)
+        self.sections.changed.connect(self._show_next_act)
 
     def _set_snapping(self, on: bool) -> None:
         self._desk.hand.snapping = on
@@ -153,12 +154,15 @@ class LabelTab(QWidget):
         self.map.set_units(calibrated=session.calibration.known)
         self.teach.setText(self._teaching(len(labels)))
         self.teach.setVisible(bool(self.teach.text()))
-        text, self._deed = self._next_act(len(labels))
-        self.primary.setText(text)
+        self._show_next_act()
         there = desk.scene.image_layer is not None
         for part in (self.detect, self.regions, self.map):
             part.setEnabled(there)
         self.sections.refresh()
+
+    def _show_next_act(self) -> None:
+        text, self._deed = self._next_act(len(self._desk.atoms.labels))
+        self.primary.setText(text)
 
     def _teaching(self, n_labels: int) -> str:
         desk = self._desk
@@ -190,6 +194,8 @@ class LabelTab(QWidget):
             return "Choose an element…", self.open_table
         if self.detection.candidates:
             return self.detection.keep_words, self.detection.keep
+        if (act := self.sections.next_act()) is not None:
+            return act
         if n_labels == 0 and self.detection.busy:
             return "Looking for atoms … (cancel)", self.detection.cancel
         if n_labels == 0:

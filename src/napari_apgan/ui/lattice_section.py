@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,6 +203,7 @@ class LatticeSection(LabelSection):
             signs = "Grains " + " ".join(f"{n + 1} {GRAIN_SIGNS[n]}" for n in range(shown))
             signs += " …" if sites.n_grains > shown else ""
         self.form.show_counts(counts, signs, int(missing.sum()), len(extra), int(there.sum()))
+        self.changed.emit()
 
     # --- keeping -------------------------------------------------------------------------------
 
@@ -240,6 +242,14 @@ class LatticeSection(LabelSection):
         self.form.show_notes([])
         self.form.show_kept(0)
         self.view.clear()
+        self.changed.emit()
+
+    def next_act(self) -> tuple[str, Callable[[], object]] | None:
+        """Return the keeping of what is shown."""
+        if self.sites is None:
+            return None
+        n = int(self._masks[0].sum())
+        return f"Keep {n:,} atom{'s' * (n != 1)}", self.keep
 
     # --- following -----------------------------------------------------------------------------
 
