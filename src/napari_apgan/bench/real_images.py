@@ -13,6 +13,7 @@ from napari_apgan.io import open_source, read_atoms
 #: Inside the folder of the real images; labels lie beside each image.
 PTO_SRO = Path("pto_sro", "pto_sro_left.hspy")
 GRAPHENE = Path("graphene_flower", "graphene_flower.tif")
+SRTIO3 = Path("srtio3_ser", "16_STOimage_1.ser")
 PTNC = Path("ptnc_haadf")
 
 
@@ -24,7 +25,7 @@ def read_image(data: Path, image: Path) -> tuple[Frame, pd.DataFrame]:
     data : Path
         Folder of the real images.
     image : Path
-        :data:`PTO_SRO` or :data:`GRAPHENE`.
+        :data:`PTO_SRO`, :data:`GRAPHENE` or :data:`SRTIO3`.
     """
     path = data / image
     return open_source(path).frame(0), read_atoms(path.with_suffix(".csv"))

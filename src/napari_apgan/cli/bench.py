@@ -10,7 +10,7 @@ import typer
 from napari_apgan.errors import UserError
 from napari_apgan.train import RunSettings
 
-from . import bench_ablation, bench_paper, bench_precision
+from . import bench_ablation, bench_label, bench_paper, bench_precision
 from .common import AsJson, Device, Seed, console, listed, print_json, whole_numbers
 
 
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     bench = typer.Typer(help="Print the tables of docs/benchmarks.md.", no_args_is_help=True)
     app.add_typer(bench, name="bench")
     bench_ablation.register(bench)
+    bench_label.register(bench)
     bench_paper.register(bench)
     bench_precision.register(bench)
 

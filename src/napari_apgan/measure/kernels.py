@@ -7,7 +7,7 @@ probe with all its tails on columns of different width, in HRTEM one transfer fu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -117,6 +117,25 @@ class Kernel:
     profile: Profile
     weights: Floats
     blur_px2: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of_shape(
+        cls, shape: Callable[[Floats], Floats], profile: Profile, elements: Sequence[str]
+    ) -> Kernel:
+        """Make the kernel of a known shape, the same for all elements.
+
+        Parameters
+        ----------
+        shape : callable
+            Height at distances in px, 1 in the middle.
+        profile : Profile
+            Round; its splines follow the shape as well as their step allows.
+        elements : sequence of str
+        """
+        line = np.linspace(0.0, profile.reach_px, 4 * SAMPLES * profile.n_round)
+        rings = _rings(profile.n_round, line / profile.step_px)
+        weights: Floats = np.linalg.lstsq(rings.T, shape(line), rcond=None)[0].astype(np.float64)
+        return cls(profile, weights, dict.fromkeys(elements, 0.0))
 
     def blurs(self, elements: Sequence[str]) -> Floats:
         """Return the variance in px² by which the profile of each element is blurred.
