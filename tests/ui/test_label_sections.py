@@ -14,11 +14,11 @@ from napari_apgan.ui.label_sections import SECTIONS, label_helper_of
 
 def test_sections_are_made_when_first_opened_and_remembered(workbench):
     stack = workbench.label_tab.sections
-    fold = stack.folds["tables"]
+    fold = stack.folds["import"]
     assert fold.section is None
     fold.toggle.click()
     assert fold.section.isVisibleTo(workbench.label_tab)
-    assert Settings.load().open_sections == ["tables"]
+    assert Settings.load().open_sections == ["import"]
     fold.toggle.click()
     assert not fold.section.isVisibleTo(workbench.label_tab)
     assert Settings.load().open_sections == []

@@ -341,14 +341,6 @@ def test_elements_are_picked_recoloured_and_renamed(workbench):
     assert "still has 1 atom" in workbench.messages.text.text()
 
 
-def test_tables_go_out_and_come_in(workbench, tmp_path):
-    workbench.session.add_atoms(make_atoms([(40.0, 40.0), (60.0, 40.0)], "Pb"))
-    workbench.label_tab.sections.open("tables").export_csv(str(tmp_path / "out.csv"))
-    workbench.desk.undo()
-    workbench.label_tab.sections.open("tables").import_csv(str(tmp_path / "out.csv"))
-    assert positions(workbench.session.atoms()).tolist() == [[40.0, 40.0], [60.0, 40.0]]
-
-
 def test_predicted_atoms_are_hollow_and_become_corrected_labels(workbench, canvas):
     workbench.label_tab.snap.setChecked(False)
     workbench.session.add_atoms(make_atoms([(40.0, 40.0)], "Pb"))

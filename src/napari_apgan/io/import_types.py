@@ -7,11 +7,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-ImportKind = Literal["table", "napari", "atomap", "imagej roi", "deeplabcut"]
+ImportKind = Literal["own", "table", "napari", "atomap", "imagej roi", "deeplabcut"]
 LengthUnit = Literal["px", "nm", "Å", "pm"]
 
 #: Words for each kind.
 KIND_WORDS: dict[str, str] = {
+    "own": "an atom table of this program",
     "table": "a table of points",
     "napari": "points saved by napari",
     "atomap": "an atom lattice of atomap",

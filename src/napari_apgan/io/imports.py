@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from napari_apgan.atoms import conform, empty_atoms
+from napari_apgan.atoms import REQUIRED, conform, empty_atoms
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, Frame
 
@@ -27,6 +27,7 @@ from .import_types import (
     Preview,
     Question,
 )
+from .tables import read_atoms
 
 __all__ = [
     "KIND_WORDS",
@@ -79,6 +80,8 @@ def preview(
         return _preview_deeplabcut(table)
     if _is_napari(table):
         return _preview_napari(table)
+    if _is_own(table):
+        return _preview_own(table)
     return _preview_table(table, frame, frame_shape)
 
 
@@ -98,7 +101,8 @@ def read(
     Returns
     -------
     DataFrame
-        Atom table, `origin` ``human``; rows without a position are left out.
+        Atom table, `origin` ``human`` but for atom tables of this program, which keep theirs; rows
+        without a position are left out.
 
     Raises
     ------
@@ -106,6 +110,8 @@ def read(
         When the file is not of that kind, a column is missing, or a length has no pixel size.
     """
     file = existing_file(Path(path))
+    if choices.kind == "own":
+        return _own(file, choices)
     if choices.kind == "atomap":
         found = read_atomap(file)
     elif choices.kind == "imagej roi":
@@ -253,6 +259,33 @@ def _preview_deeplabcut(table: TextTable) -> Preview:
         len(found),
         f"Points of DeepLabCut: {len(table.rows)} frames in the order of the file.",
     )
+
+
+def _is_own(table: TextTable) -> bool:
+    return table.header and set(REQUIRED) <= {n.strip() for n in table.names}
+
+
+def _preview_own(table: TextTable) -> Preview:
+    names = [n.strip() for n in table.names]
+    classes = _classes(table, names.index("element"))
+    return Preview(
+        "own",
+        table.names,
+        table.rows[:_SHOWN],
+        Choices(kind="own", element_of={n: n for n in classes}),
+        {"order": 1.0, "unit": 1.0, "first_pixel": 1.0},
+        (),
+        classes,
+        len(table.rows),
+        "An atom table: x, y in px from the centre of the first pixel.",
+    )
+
+
+def _own(file: Path, choices: Choices) -> pd.DataFrame:
+    found = read_atoms(file)
+    names = [choices.element_of.get(n, n).strip() for n in found["element"]]
+    found["element"] = names
+    return conform(found[found["element"] != ""].reset_index(drop=True))
 
 
 def _is_napari(table: TextTable) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,11 +15,54 @@ from scipy.ndimage import label
 from napari_apgan.atoms import make_atoms, positions
 from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
-from napari_apgan.io.map_images import read_output_map
+from napari_apgan.io.map_images import find_colors, read_output_map, read_picture
+from napari_apgan.io.maps import read_maps
 from napari_apgan.measure import find_atoms
 
 #: Discs of one radius have areas within this factor of their median.
 ALIKE = 1.6
+
+
+@dataclass(frozen=True, slots=True)
+class MapLook:
+    """What a file of an output map holds.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        (rows, columns).
+    names : tuple of str
+        Elements of its channels; empty for a picture.
+    colors : tuple of (str, str, float)
+        For a picture: ``#RRGGBB``, the element that the paper paints so, part of what is bright.
+    """
+
+    shape: tuple[int, int]
+    names: tuple[str, ...] = ()
+    colors: tuple[tuple[str, str, float], ...] = ()
+
+
+def look_at_map(path: str | os.PathLike[str]) -> MapLook:
+    """See what a map holds before its atoms are read.
+
+    Raises
+    ------
+    UserError
+        When it is neither channels nor a picture with colours.
+    """
+    file = Path(path)
+    if file.suffix.lower() in (".tif", ".tiff"):
+        try:
+            maps, names = read_maps(file)
+        except UserError:
+            pass
+        else:
+            return MapLook((maps.shape[1], maps.shape[2]), names)
+    picture = read_picture(file)
+    colors = tuple(find_colors(picture))
+    if not colors:
+        raise UserError(f"{file.name} shows no discs: it is black.")
+    return MapLook((picture.shape[0], picture.shape[1]), (), colors)
 
 
 def disc_radius_px(channel: NDArray[np.floating]) -> float | None:

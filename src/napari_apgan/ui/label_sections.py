@@ -138,11 +138,11 @@ SECTIONS: tuple[SectionKind, ...] = (
         "DoctorSection",
     ),
     SectionKind(
-        "tables",
-        "Tables",
-        "Labels from and to CSV files",
-        "tables_section",
-        "TablesSection",
+        "import",
+        "Import and export",
+        "Labels and output maps from and to other programs, seen over the image before they count",
+        "import_section",
+        "ImportSection",
     ),
 )
 

@@ -19,6 +19,7 @@ from .detect_network import NetworkSearch
 from .hand_strip import HandStrip
 from .label_sections import LabelSection, SectionStack
 from .output_map_box import OutputMapBox
+from .output_map_export import export_channels, export_picture
 from .periodic_table import PeriodicTable
 from .predict_overlay import predictions_of
 from .regions_box import RegionsBox
@@ -121,6 +122,8 @@ class LabelTab(QWidget):
         self.regions.shown_wanted.connect(desk.show_region)
         self.map.toggled.connect(lambda _on: desk.toggle_output_map())
         self.map.radius_changed.connect(desk.set_map_radius)
+        self.map.picture_wanted.connect(lambda: export_picture(self._workbench))
+        self.map.channels_wanted.connect(lambda: export_channels(self._workbench))
         self.primary.clicked.connect(lambda _=False: self._deed())
         desk.tool_changed.connect(self.regions.set_tool)
         desk.map_toggled.connect(self.map.set_shown)
@@ -151,7 +154,8 @@ class LabelTab(QWidget):
         regions = session.regions() if desk.scene.image_layer is not None else []
         captions = desk.regions.captions if len(desk.regions.captions) == len(regions) else []
         self.regions.set_regions(regions if captions else [], captions)
-        self.map.set_units(calibrated=session.calibration.known)
+        spacing = desk.atoms.radius_px if len(labels) > 1 else 0.0
+        self.map.set_radius(desk.own_map_radius_px(), spacing, session.calibration.mean_pm)
         self.teach.setText(self._teaching(len(labels)))
         self.teach.setVisible(bool(self.teach.text()))
         self._show_next_act()

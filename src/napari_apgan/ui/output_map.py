@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_apgan.elements import Element
 from napari_apgan.frames import Calibration
-from napari_apgan.maps import output_map, rgb_map
+from napari_apgan.maps import disc_radii_px, output_map, rgb_map
 
 LAYER_NAME = "Output map"
 
@@ -30,17 +30,21 @@ class OutputMapView:
         self._make_layer = make_layer
         self.layer: Image | None = None
         self.shown = False
-        #: 0 follows from the spacing of the atoms.
-        self.radius = 0.0
-        self.unit = "px"
+        #: For images without a pixel size, in px; None leaves it to the spacing of the atoms.
+        self.radius_px: float | None = None
 
-    def radius_px(self, calibration: Calibration) -> float | None:
-        """Radius of the discs in px; None leaves it to the spacing of the atoms."""
-        if self.radius <= 0:
-            return None
-        if self.unit == "pm":
-            return self.radius / calibration.mean_pm if calibration.mean_pm else None
-        return self.radius
+    def channels(
+        self,
+        labels: pd.DataFrame,
+        elements: Sequence[Element],
+        shape: tuple[int, int],
+        calibration: Calibration,
+    ) -> NDArray[np.float32]:
+        """Draw the map as (C, Y, X), one channel an element, as a training does."""
+        radius: Any = disc_radii_px(elements, labels, calibration)
+        if not calibration.known and self.radius_px is not None:
+            radius = self.radius_px
+        return output_map(labels, [e.name for e in elements], shape, radius)
 
     def pixels(
         self,
@@ -50,20 +54,12 @@ class OutputMapView:
         calibration: Calibration,
     ) -> NDArray[np.uint8]:
         """Paint the map as (Y, X, 4) pixels; the rims of the discs are partly clear."""
-        radius = self._radii(elements, calibration)
-        channels = output_map(labels, [e.name for e in elements], shape, radius)
+        channels = self.channels(labels, elements, shape, calibration)
         alpha = channels.max(axis=0) if len(elements) else np.zeros(shape, np.float32)
         color = rgb_map(channels, elements) if len(elements) else np.zeros((*shape, 3), np.uint8)
         # The colour itself is not darkened at the rims: there the alpha alone fades.
         bright = np.where(alpha[..., None] > 0, color / np.maximum(alpha[..., None], 1e-3), 0)
         return np.dstack([np.clip(bright, 0, 255), 255 * alpha]).round().astype(np.uint8)
-
-    def _radii(self, elements: Sequence[Element], calibration: Calibration) -> Any:
-        fixed = self.radius_px(calibration)
-        if fixed is not None or calibration.mean_pm is None:
-            return fixed
-        own = {e.name: e.radius_pm / calibration.mean_pm for e in elements if e.radius_pm}
-        return own if len(own) == len(elements) and own else None
 
     def show(
         self,
