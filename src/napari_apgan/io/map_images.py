@@ -165,6 +165,18 @@ def find_colors(picture: NDArray[np.uint8], most: int = 8) -> list[tuple[str, st
     return out
 
 
+def name_of_color(code: str, elements: Sequence[Element]) -> str:
+    """Return the element whose colour is that of a map, in any brightness; empty for none."""
+
+    def unit(color: str) -> NDArray[np.float64]:
+        rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)], dtype=np.float64)
+        return rgb / max(float(np.linalg.norm(rgb)), 1e-9)
+
+    near = [(float(unit(code) @ unit(e.color)), e.name) for e in elements]
+    likeness, name = max(near, default=(0.0, ""))
+    return name if likeness > SAME_COLOR else ""
+
+
 def unmix(picture: NDArray[np.uint8], elements: Sequence[Element]) -> Map:
     """Take a coloured map apart into one channel an element.
 

@@ -41,6 +41,7 @@ class NamesForm(QWidget):
         self.boxes: dict[str, QComboBox] = {}
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)
+        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
 
     def ask(
         self, names: Sequence[tuple[str, str]], elements: Sequence[str], *, colors: bool = False
@@ -95,10 +96,11 @@ class ImportForm(QWidget):
         self.likelihood = QDoubleSpinBox()
         self.likelihood.setRange(0.0, 1.0)
         self.likelihood.setSingleStep(0.1)
+        self.swap.setMaximumWidth(58)
         self.names = NamesForm()
         self._form = QFormLayout()
         self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         columns = row(self.x, self.y, self.swap)
         columns.setStretch(0, 1)
         columns.setStretch(1, 1)
@@ -117,7 +119,7 @@ class ImportForm(QWidget):
         self._form.addRow("Frames from", self.frame_column)
         self._form.addRow("Elements from", self.element_column)
         self._form.addRow("Element", self.element)
-        self._form.addRow("At least as likely as", self.likelihood)
+        self._form.addRow("Likelihood from", self.likelihood)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -127,10 +129,7 @@ class ImportForm(QWidget):
         layout.addWidget(self.names)
         boxes = (self.x, self.y, self.element_column, self.frame_column, self.unit)
         for box in (*boxes, self.first_pixel):
-            box.setMinimumContentsLength(4)
-            box.setSizeAdjustPolicy(
-                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            )
+            narrow(box)
             box.currentIndexChanged.connect(self._on_changed)
         self.element.currentTextChanged.connect(self._on_changed)
         self.likelihood.valueChanged.connect(self._on_changed)
@@ -237,6 +236,12 @@ class ImportForm(QWidget):
         return Choices.model_validate({**guess.model_dump(), **changes})
 
 
+def narrow(box: QComboBox) -> None:
+    """Let a field take what room there is: long names must not widen the dock."""
+    box.setMinimumWidth(48)
+    box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+
 def _column(box: QComboBox) -> int | None:
     return box.currentIndex() - 1 if box.currentIndex() > 0 else None
 
@@ -246,6 +251,7 @@ def element_box(elements: Sequence[str], chosen: str) -> QComboBox:
     box = QComboBox()
     box.setEditable(True)
     box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+    narrow(box)
     refill(box, elements, chosen)
     return box
 

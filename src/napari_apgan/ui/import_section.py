@@ -16,6 +16,7 @@ from napari_apgan.elements import Element, pick_color
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 from napari_apgan.io import EXPORT_SUFFIXES, export_atoms, write_atoms
+from napari_apgan.io.map_images import name_of_color
 
 from .atoms_layer import rgba
 from .import_form import ImportForm, NamesForm
@@ -153,8 +154,7 @@ class ImportSection(LabelSection):
     def _show_map(self, look: MapLook) -> None:
         self.look = look
         elements = self.desk.elements
-        own = {e.color: e.name for e in elements}
-        names = [(code, own.get(code, guess)) for code, guess, _ in look.colors]
+        names = [(code, name_of_color(code, elements) or guess) for code, guess, _ in look.colors]
         self.colors.ask(names, [e.name for e in elements], colors=True)
         self._read()
 
