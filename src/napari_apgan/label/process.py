@@ -33,6 +33,7 @@ TASKS: dict[str, str] = {
     "doctor": ".doctor_task",
     "refine": ".refine_task",
     "doctor_set": ".doctor_set_task",
+    "survey": ".survey_task",
     "register_series": ".register_task",
     "transfer_labels": ".transfer_task",
 }

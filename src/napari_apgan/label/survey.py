@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from .survey_fit import (
     reference_from_model,
 )
 from .survey_image import Shown, likeness, show
+from .survey_row import SurveyRow
 
 __all__ = [
     "SeenFiles",
@@ -39,80 +40,6 @@ __all__ = [
 
 #: Small pictures more alike than this are of one image, saved again or exposed again.
 SAME_PICTURE = 0.97
-
-
-@dataclass(frozen=True, slots=True)
-class SurveyRow:
-    """One file of the folder.
-
-    Parameters
-    ----------
-    path : Path
-    error : str
-        Why it could not be read; all else is then unknown.
-    n_frames : int
-    shape : (int, int)
-        (rows, columns).
-    dtype : str
-    pixel_size_pm : (float, float), optional
-        Along y and x, where the file says it credibly; `pixel_note` says why not.
-    pixel_note : str
-    detector, magnification, title : str
-        As the file says; empty where it does not.
-    details : mapping
-        What else the file says.
-    sha256 : str
-        Of the file.
-    duplicate_of, looks_like : Path, optional
-        An earlier file with the same bytes; with nearly the same picture.
-    likeness : float
-        Correlation of the small pictures behind `looks_like`.
-    blank : str
-        Why there is nothing to see; empty otherwise.
-    lattice : str
-        ``square``, ``rectangular``, ``hexagonal``, ``rhombic``, ``oblique``; empty without one.
-    spacing_px, spacing_pm : float, optional
-        The largest lattice spacing.
-    finest_px, finest_pm : float, optional
-        Finest period that stands out of the noise: the smaller, the sharper.
-    material : float, optional
-        0..1: part of the lattice's peaks that agrees with the reference's.
-    scale : float, optional
-        This file's lattice in pm over the reference's: 1 when both pixel sizes are right.
-    fits : bool, optional
-        Whether the reference's model can be applied; None without a reference.
-    why : str
-        Why not, or what to look at; one sentence.
-    seconds : float
-        Spent on it.
-    """
-
-    path: Path
-    error: str = ""
-    n_frames: int = 0
-    shape: tuple[int, int] = (0, 0)
-    dtype: str = ""
-    pixel_size_pm: tuple[float, float] | None = None
-    pixel_note: str = ""
-    detector: str = ""
-    magnification: str = ""
-    title: str = ""
-    details: Mapping[str, str] = field(default_factory=dict)
-    sha256: str = ""
-    duplicate_of: Path | None = None
-    looks_like: Path | None = None
-    likeness: float = 0.0
-    blank: str = ""
-    lattice: str = ""
-    spacing_px: float | None = None
-    spacing_pm: float | None = None
-    finest_px: float | None = None
-    finest_pm: float | None = None
-    material: float | None = None
-    scale: float | None = None
-    fits: bool | None = None
-    why: str = ""
-    seconds: float = 0.0
 
 
 @dataclass(slots=True)

@@ -35,13 +35,19 @@ class WithImages(ProjectCore):
         """What is known of each source, in the order they were added."""
         return [self.record(i) for i in self._records if not self.is_removed(i)]
 
-    def add_source(self, source: Source) -> str:
+    def add_source(self, source: Source, *, keep: bool = True) -> str:
         """Add an image or series and return its id; the same content gets the same id.
 
         The file stays where it is. An image from memory is copied into the project, up to 512 MB;
         beyond that :meth:`missing_sources` says after reopening what cannot be restored. Content
         that is known already keeps its labels and its calibration; one that was removed comes back
         without labels.
+
+        Parameters
+        ----------
+        source : Source
+        keep : bool
+            Whether it stays open; one of many is opened again when it is wanted.
         """
         self._writable()
         source_id, sha256 = sources.identify(source)
@@ -57,9 +63,10 @@ class WithImages(ProjectCore):
             self._records[source_id] = sources.located(known, source.path, self._folder)
         self._state.put(Document("removed", source_id), False, self.edit_number)
         record = self.record(source_id)
-        self._opened[source_id] = replace(
-            source, name=record.name, calibration=record.calibration, missing=record.missing
-        )
+        if keep:
+            self._opened[source_id] = replace(
+                source, name=record.name, calibration=record.calibration, missing=record.missing
+            )
         self._write_sources()
         self.sources_changed.emit(source_id)
         return source_id

@@ -144,6 +144,13 @@ SECTIONS: tuple[SectionKind, ...] = (
         "import_section",
         "ImportSection",
     ),
+    SectionKind(
+        "images",
+        "Images",
+        "The images of the project, and folders of images to take more from",
+        "images_section",
+        "ImagesSection",
+    ),
 )
 
 

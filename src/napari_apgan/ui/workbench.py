@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from napari.settings import get_plugin_settings
-from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtGui import QHideEvent, QKeyEvent, QKeySequence
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -66,6 +66,7 @@ class Workbench(QWidget):
         self.label_helper: Any = None
         self.keys_sheet: KeysSheet | None = None
         self._retired = False
+        self.setAcceptDrops(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(5)
@@ -294,6 +295,28 @@ class Workbench(QWidget):
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         """Stop key releases as well."""
         event.accept()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take folders and files that are dragged over the dock."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Look through a folder that is dropped on the dock, or through several files."""
+        paths = [Path(u.toLocalFile()) for u in event.mimeData().urls() if u.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            # After the drop: the window that it came from waits for it.
+            QTimer.singleShot(0, lambda: self._take_dropped(paths))
+
+    def _take_dropped(self, paths: list[Path]) -> None:
+        if len(paths) == 1 and paths[0].suffix == ".apgan":
+            self.open_project(paths[0])
+        elif len(paths) == 1 and paths[0].is_file():
+            self.open_image_path(paths[0])
+        else:
+            self.show_tab("label")
+            self.run(lambda: self.label_tab.show_section("images").look_through(paths))
 
     def event(self, event: QEvent) -> bool:
         """Notice that napari took the widget out of its dock: the dock was closed."""
