@@ -71,6 +71,21 @@ def _fits(row: SurveyRow) -> str:
     return {True: "yes", False: "no", None: ""}[row.fits]
 
 
+def _as_number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def magnification(text: str) -> str:
+    """Say a magnification in few digits: ``2.55 Mx``; as it is where it is no number."""
+    value = _as_number(text)
+    if value is None or value < 1000:
+        return text
+    return f"{value / 1e6:.3g} Mx" if value >= 1e6 else f"{value / 1e3:.3g} kx"
+
+
 def _number(value: float | None) -> float:
     return math.inf if value is None else value
 
@@ -81,8 +96,8 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "Magn.",
         "Magnification, as the file says",
-        lambda r: r.magnification,
-        lambda r: r.magnification.rjust(24),
+        lambda r: magnification(r.magnification),
+        lambda r: (_as_number(r.magnification) is None, _as_number(r.magnification) or 0.0),
         70,
     ),
     Column(
@@ -108,7 +123,7 @@ COLUMNS: tuple[Column, ...] = (
         "Symmetry and largest spacing; how much of it is the reference's",
         _lattice,
         lambda r: (r.lattice or "~", -(r.material or 0.0), _number(r.spacing_pm)),
-        170,
+        190,
     ),
     Column(
         "Finest",
