@@ -10,7 +10,7 @@ import typer
 from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 
-from . import label_series
+from . import label_check, label_series
 from .common import AsJson, MissingPixels, PixelSize, one_of, progress_bar
 from .label_common import Dataset, FrameNumber, Image, Looks, TableFile, open_frame, report
 from .label_common import write_table as write
@@ -200,4 +200,5 @@ def lattice(
 def register(app: typer.Typer) -> None:
     """Add the group."""
     label_series.register(group)
+    label_check.register(group)
     app.add_typer(group)

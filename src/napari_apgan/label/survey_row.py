@@ -100,7 +100,7 @@ class SurveyWish(BaseModel):
         An image whose lattice the others are compared with; of what the model learned from.
     example_frame : int
     rows : str
-        The file that gets the rows.
+        The file that gets the rows, one JSON object a line.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -109,16 +109,21 @@ class SurveyWish(BaseModel):
     model: str = ""
     example: SourceRef | None = None
     example_frame: int = 0
-    rows: str
+    rows: str = ""
 
 
 _ROW: TypeAdapter[SurveyRow] = TypeAdapter(SurveyRow)
 
 
+def row_values(row: SurveyRow) -> dict[str, Any]:
+    """Return a row as plain values."""
+    values: dict[str, Any] = _ROW.dump_python(row, mode="json")
+    return values
+
+
 def row_line(row: SurveyRow) -> str:
     """Return a row as one line of JSON."""
-    values: dict[str, Any] = _ROW.dump_python(row, mode="json")
-    return json.dumps(values) + "\n"
+    return json.dumps(row_values(row)) + "\n"
 
 
 def read_rows(text: str) -> list[SurveyRow]:
@@ -132,7 +137,7 @@ def summary(rows: Sequence[SurveyRow]) -> str:
     counts = {
         "cannot be read": sum(bool(r.error) for r in rows),
         "blank": sum(bool(r.blank) for r in rows),
-        "copies of others": sum(r.duplicate_of is not None for r in rows),
+        "doubled": sum(r.duplicate_of is not None for r in rows),
         "look like another": sum(r.looks_like is not None for r in rows),
     }
     words = [f"{k} {name}" for name, k in counts.items() if k]
