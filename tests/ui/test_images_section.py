@@ -67,7 +67,8 @@ def test_a_dropped_folder_becomes_a_table_and_rows_become_images(workbench, fold
     assert cell(window, 3, 8).startswith("Blank")
     window.hide_spare.click()
     assert window.sorter.rowCount() == 2
-    window.view.sortByColumn(5, Qt.SortOrder.DescendingOrder)
+    window.view.sortByColumn(0, Qt.SortOrder.DescendingOrder)
+    assert [cell(window, r, 0) for r in range(2)] == ["scan1.tif", "scan0.tif"]
     window.view.sortByColumn(0, Qt.SortOrder.AscendingOrder)
     layers = len(workbench.desk.viewer.layers)
     click_row(window, 0)
