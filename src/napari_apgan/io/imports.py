@@ -262,7 +262,7 @@ def _preview_deeplabcut(table: TextTable) -> Preview:
 
 
 def _is_own(table: TextTable) -> bool:
-    return table.header and set(REQUIRED) <= {n.strip() for n in table.names}
+    return bool(table.header) and set(REQUIRED) <= {n.strip() for n in table.names}
 
 
 def _preview_own(table: TextTable) -> Preview:
