@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,53 +23,11 @@ from napari_apgan.elements import make_elements
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, Source
 from napari_apgan.project import Project
-from napari_apgan.project.documents import PairEntry
 from napari_apgan.project.journal import read_journal
 from napari_apgan.regions import Region
 
-Snapshot = dict[str, Any]
-
-
-def snapshot(project: Project) -> Snapshot:
-    """Everything that edits change, in a form that compares exactly."""
-    state: Snapshot = {"elements": project.elements, "pairs": project.pairs}
-    for record in project.sources:
-        state[record.id] = record.calibration
-    for source_id, frame in project.frames_with_labels():
-        key = f"{source_id}/{frame}"
-        state[key] = project.atoms(source_id, frame).fillna(-1.5).to_dict("list")
-        state[key + "/regions"] = project.regions(source_id, frame)
-    return state
-
-
-def act(project: Project, source_id: str, action: tuple[str, int, int]) -> None:
-    """Do one random thing; `a` and `b` choose what to."""
-    name, a, b = action
-    frame = a % 2
-    ids = project.atoms(source_id, frame)["id"].tolist()
-    chosen = [ids[b % len(ids)]] if ids else []
-    if name == "add":
-        xy = np.column_stack([np.arange(a % 3 + 1) * 1.1, np.full(a % 3 + 1, b / 7)])
-        project.add_atoms(source_id, frame, make_atoms(xy, ["Pb", "Ti", "Sr"][b % 3]))
-    elif name == "remove":
-        project.remove_atoms(source_id, frame, chosen)
-    elif name == "move":
-        project.change_atoms(source_id, frame, chosen, x_px=b / 3, sigma_x_pm=a / 9)
-    elif name == "region":
-        project.add_region(source_id, frame, Region.rectangle(0, 0, a + 1, b + 1))
-    elif name == "elements":
-        project.set_elements(project.elements[::-1])
-    elif name == "rename" and project.elements:
-        project.rename_element(project.elements[0].name, f"E{a}{b}")
-    elif name == "calibrate":
-        project.set_calibration(source_id, Calibration.from_pixel_size(5 + a, origin="user"))
-    elif name == "pair":
-        project.set_pairs([PairEntry(source_id=source_id, frame=frame, round=b)])
-    elif name == "undo":
-        project.undo()
-    elif name == "redo":
-        project.redo()
-
+from . import random_edits
+from .random_edits import Snapshot, act, snapshot
 
 WHAT = (
     "add add add remove move move region elements rename calibrate pair undo undo redo "
@@ -352,6 +310,68 @@ def test_kill_9_loses_no_finished_edit(tmp_path: Path) -> None:
         assert again.recovered.edits_replayed == made
         assert again.undo()
         assert len(again.atoms(source_id, 0)) == made - 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+@settings(relaxed, max_examples=4)
+@given(
+    st.lists(ACTIONS.filter(lambda a: a[0] not in ("reopen", "crash")), min_size=4, max_size=25),
+    st.floats(0, 1),
+)
+def test_a_process_killed_anywhere_leaves_what_its_journal_says(
+    actions: list[tuple[str, int, int]], where: float
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        project, source_id = begin(Path(folder))
+        project.close()
+        twin = Path(folder) / "twin.apgan"
+        shutil.copytree(project.path, twin, ignore=shutil.ignore_patterns("lock"))
+        states = _states(twin, source_id, actions)
+        _kill_while_it_works(project.path, actions, round(where * len(actions)))
+        with Project.open(project.path) as again:
+            number = again.edit_number
+            assert snapshot(again) == states[number]
+            done = 0
+            while again.undo():
+                done += 1
+            assert snapshot(again) == states[0], "undo reaches the start"
+            for _ in range(done):
+                assert again.redo()
+            assert snapshot(again) == states[number], "redo reaches the end"
+        with Project.open(project.path) as third:
+            assert snapshot(third) == states[number]
+
+
+def _states(path: Path, source_id: str, actions: list[tuple[str, int, int]]) -> list[Snapshot]:
+    """Return the state after each line of the journal, of acts that nobody interrupts."""
+    with Project.open(path) as project:
+        states = [snapshot(project)]
+        for action in actions:
+            if action[0] != "save":
+                act(project, source_id, action)
+            if project.edit_number == len(states):
+                states.append(snapshot(project))
+        return states
+
+
+def _kill_while_it_works(path: Path, actions: list[tuple[str, int, int]], after: int) -> None:
+    """Do the acts in another process, and kill it once it has told of so many of them."""
+    todo = path.with_suffix(".json")
+    todo.write_text(json.dumps(actions))
+    worker = subprocess.Popen(
+        [sys.executable, str(random_edits.__file__), str(path), str(todo)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+    )
+    assert worker.stdout is not None
+    told = 0
+    while told < after and worker.stdout.readline():
+        told += 1
+    worker.send_signal(signal.SIGKILL)
+    worker.stdout.close()
+    worker.wait()
+    assert told == min(after, len(actions)), "it came to an end by itself"
 
 
 def test_undo_reaches_back_beyond_reopening(

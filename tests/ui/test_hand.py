@@ -230,3 +230,48 @@ def test_the_brush_has_four_kinds_and_any_size(workbench, canvas):
     assert workbench.desk.regions.captions == ["contamination: not learned"]
     canvas.key(Qt.Key.Key_Escape)
     assert hand.tool == "atoms"
+
+
+def test_the_counter_tells_acts_and_hand_time(workbench, canvas, centres):
+    counter = workbench.label_tab.hand.counter
+    before = workbench.session.project.effort.acts
+    canvas.click(*centres[10])
+    canvas.click(*centres[11])
+    canvas.key(Qt.Key.Key_Z, CTRL)
+    assert counter.isVisible()
+    assert counter.full_text.startswith(f"1 atom · {before + 3} acts · ")
+    assert counter.full_text.endswith(" s of hand time")
+
+
+def test_the_layer_follows_whatever_kind_of_edit(workbench):
+    """Only what changed is given to napari; the layer must still show the table."""
+    session, layer = workbench.session, workbench.atoms.layer
+    colors = {"Pb": (1.0, 0.0, 1.0, 1.0), "Ti": (1.0, 1.0, 0.0, 1.0)}
+
+    def check() -> None:
+        table = session.atoms()
+        assert np.allclose(layer.data[:, ::-1], positions(table))
+        assert layer.features["id"].tolist() == table["id"].tolist()
+        assert layer.features["element"].astype(str).tolist() == table["element"].tolist()
+        assert np.allclose(layer.face_color, [colors[e] for e in table["element"]])
+        assert [str(s) for s in layer.symbol] == ["disc"] * len(table)
+        for values in (layer.size, layer.shown, layer.border_width, layer.border_color):
+            assert len(values) == len(table)
+
+    session.add_atoms(make_atoms(GRID, "Pb"))
+    check()
+    session.add_atoms(make_atoms([(40.0, 40.0)], "Ti"))
+    check()
+    session.change_atoms([2, 9], element="Ti", x_px=[91.0, 41.0])
+    check()
+    session.change_atoms([2, 9], element=["Pb", "Pb"])
+    check()
+    session.remove_atoms([0])
+    session.add_atoms(make_atoms([(44.0, 44.0)], "Ti"))
+    check()
+    session.remove_atoms([1, 3])
+    check()
+    session.add_atoms(make_atoms([(44.0, 54.0), (54.0, 54.0)], "Ti"))
+    check()
+    while workbench.session.undo() and len(session.atoms()):
+        check()

@@ -68,6 +68,21 @@ def register(app: typer.Typer) -> None:
             typer.echo(result.table())
 
     @bench.command()
+    def edits(
+        atoms: Annotated[int, typer.Option(min=1000, help="Labels on the screen.")] = 20_000,
+        repeats: Annotated[int, typer.Option(min=1, help="How often each act is timed.")] = 15,
+        as_json: AsJson = False,
+    ) -> None:
+        """Measure how long an edit takes with very many labels, the whole turn and a pan."""
+        from napari_apgan.bench.edits import measure
+
+        result = measure(atoms, repeats)
+        if as_json:
+            print_json(result.model_dump(mode="json"))
+        else:
+            typer.echo(result.table())
+
+    @bench.command()
     def opening(
         runs: Annotated[int, typer.Option(min=1, help="How many fresh processes.")] = 5,
         as_json: AsJson = False,

@@ -29,6 +29,8 @@ class ProjectContents:
         self.read_only = read_only
         self.closed = False
         self.recovered = loaded.summary
+        #: Acts and seconds of labelling so far.
+        self.effort = loaded.effort
         self._folder = folder
         self._file: ProjectFile = loaded.file
         self._records: dict[str, SourceRecord] = loaded.records

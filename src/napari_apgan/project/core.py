@@ -276,6 +276,7 @@ class ProjectCore(WithFiles):
         text = edit.model_dump_json() if op == "edit" else ""
         entry = self._writer.append(op, edit=text, of=of)
         self._history.note(entry)
+        self.effort.note(entry)
         self._reserve(edit)
         for document, value in after.items():
             self._state.put(document, value, entry.number)

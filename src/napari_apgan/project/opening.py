@@ -16,6 +16,7 @@ from napari_apgan.errors import UserError
 
 from . import compose
 from .documents import Document, State
+from .effort import Effort
 from .folder import SCHEMA, Folder, PairsFile, ProjectFile, now, read_model, write_json
 from .history import History, replay
 from .journal import JournalContent, JournalWriter, read_journal
@@ -84,6 +85,7 @@ class Loaded:
     history: History
     writer: JournalWriter | None
     summary: RecoverySummary
+    effort: Effort
 
 
 def create_folder(folder: Folder, elements: tuple[Element, ...]) -> None:
@@ -144,7 +146,7 @@ def load(folder: Folder, *, read_only: bool, recover: bool) -> Loaded:
         runs=[p.name for p in list_runs(folder)],
     )
     writer = None if read_only else _open_journal(folder, content, last)
-    return Loaded(file, records, state, history, writer, summary)
+    return Loaded(file, records, state, history, writer, summary, Effort(content.entries))
 
 
 def _read_state(folder: Folder, file: ProjectFile, held: SourcesFile) -> State:

@@ -40,9 +40,29 @@ def one_row(values: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def symbols(*names: str) -> NDArray[Any]:
-    """Return napari's symbol objects: assigning names to a large layer looks each of them up."""
-    made = Points(np.zeros((len(names), 2)), symbol=list(names))
-    return np.array(made.symbol, dtype=object)
+    """Return names of symbols to put into a layer's own array of them.
+
+    napari keeps members of an enumeration there, each of which it hashes and prints by calls of
+    Python functions at every change: of 20,000 points that takes longer than all else. A plain
+    name is equal to its member and takes its place.
+    """
+    return np.array(names, dtype=object)
+
+
+def _resize(layer: Points, data: NDArray[np.float64]) -> None:
+    """Give a layer another number of points.
+
+    For each one more, napari looks the symbols of all of them up, a third of the time of an edit.
+    Where none has a symbol it gives the one of the new point to all; they are set afterwards.
+    """
+    if len(data) != len(layer.data) + 1 or not hasattr(layer, "_symbol"):
+        layer.data = data
+        return
+    layer._symbol = layer._symbol[:0]
+    try:
+        layer.data = data
+    except ValueError:  # a napari that does it differently; the points themselves are in
+        layer.symbol = "disc"
 
 
 class AtomsView:
@@ -76,6 +96,8 @@ class AtomsView:
         self._xy = np.empty((0, 2))
         self._radius = (0, 3.0)
         self._symbols: NDArray[Any] | None = None
+        #: Ids, which are predicted, and elements, as the layer's features hold them.
+        self._features: tuple[NDArray[Any], ...] = (np.empty(0),) * 3
 
     # --- what is shown ---------------------------------------------------------------------
 
@@ -253,8 +275,10 @@ class AtomsView:
     def _fill(
         self, layer: Points, names: NDArray[Any], n_labels: int, suspect: NDArray[np.bool_]
     ) -> None:
+        """Write what changed into the layer: napari takes long over each thing it is given anew."""
         n = len(names)
-        colors = self._colors(names)
+        codes, kinds = pd.factorize(names)
+        colors = self._palette(kinds)[codes]
         hollow = np.arange(n) >= n_labels
         face = colors.copy()
         face[hollow & ~suspect, 3] = 0.0
@@ -264,7 +288,11 @@ class AtomsView:
         size = np.where(hollow, diameter, (1.15 if self._over_maps else 0.62) * diameter)
         with layer.events.blocker_all():
             layer.selected_data = set()
-            layer.data = self._xy[:, ::-1].copy()
+            same = len(layer.data) == n and len(layer.features) == n
+            if same:
+                layer.data[:] = self._xy[:, ::-1]
+            else:
+                _resize(layer, self._xy[:, ::-1].copy())
             layer.face_color[:] = face
             layer.border_color[:] = border
             layer.size[:] = size
@@ -272,30 +300,40 @@ class AtomsView:
             if self._symbols is None:
                 self._symbols = symbols("disc", "cross")
             layer.symbol[:] = self._symbols[suspect.astype(int)]
-            layer.features = pd.DataFrame(
-                {
-                    "id": self._ids.copy(),
-                    "state": pd.Categorical.from_codes(
-                        hollow.astype(np.int8), ["label", "predicted"]
-                    ),
-                    "element": pd.Categorical(names),
-                }
-            )
-            if n:  # an atom that napari's own add mode makes must not take the last one's id
-                layer.feature_defaults = {
-                    "id": -1,
-                    "state": self._key(n - 1)[0],
-                    "element": names[-1],
-                }
+            rows = (self._ids, hollow, names)
+            if not same or not all(map(np.array_equal, rows, self._features)):
+                self._features = rows
+                self._set_features(layer, hollow, codes, kinds)
             layer.antialiasing = 0 if n > self.fast_drawing_above else 1
         layer.refresh(thumbnail=False)
 
-    def _colors(self, names: NDArray[Any]) -> NDArray[np.float32]:
-        lookup = {e.name: rgba(e.color) for e in self.elements}
-        out = np.tile(rgba(_UNKNOWN), (len(names), 1))
-        for name, color in lookup.items():
-            out[names == name] = color
-        return out
+    def _set_features(
+        self,
+        layer: Points,
+        hollow: NDArray[np.bool_],
+        codes: NDArray[np.integer],
+        kinds: NDArray[Any],
+    ) -> None:
+        n = len(codes)
+        layer.features = pd.DataFrame(
+            {
+                "id": self._ids.copy(),
+                "state": pd.Categorical.from_codes(hollow.astype(np.int8), ["label", "predicted"]),
+                "element": pd.Categorical.from_codes(codes, kinds),
+            }
+        )
+        if n:  # an atom that napari's own add mode makes must not take the last one's id
+            layer.feature_defaults = {
+                "id": -1,
+                "state": self._key(n - 1)[0],
+                "element": kinds[codes[-1]],
+            }
+
+    def _palette(self, names: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the (N, 4) colours of elements."""
+        lookup = {e.name: e.color for e in self.elements}
+        colors = [rgba(lookup.get(str(name), _UNKNOWN)) for name in names]
+        return np.array(colors, dtype=np.float32).reshape(-1, 4)
 
     # --- what the user does with napari's own tools ------------------------------------------
 

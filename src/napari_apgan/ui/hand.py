@@ -199,6 +199,7 @@ class Hand:
         at = {k: desk.atoms.position(k) for k in moving}
         if not done:
             desk.marks.show_ghosts([(x + dx, y + dy) for x, y in at.values()])
+            desk.point_at(xy)
             return
         desk.marks.show_ghosts([])
         target = {k: (x + dx, y + dy) for k, (x, y) in at.items()}

@@ -87,6 +87,13 @@ def _brush(painter: QPainter, color: QColor, accent: QColor) -> None:
     painter.drawPath(path)
 
 
+def _lens(painter: QPainter, color: QColor, accent: QColor) -> None:
+    """Draw a magnifying glass."""
+    painter.drawEllipse(QPointF(8.2, 8.2), 5.4, 5.4)
+    painter.setPen(QPen(color, 2.4, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+    painter.drawLine(QPointF(12.6, 12.6), QPointF(17, 17))
+
+
 def _carry(painter: QPainter, color: QColor, accent: QColor) -> None:
     """Draw two frames, one behind the other, and an arrow to the one behind."""
     painter.drawRect(QRectF(2.5, 7, 9.5, 9.5))
@@ -103,5 +110,6 @@ _DRAWN: dict[str, Callable[[QPainter, QColor, QColor], None]] = {
     "lasso": _lasso,
     "erase": _erase,
     "brush": _brush,
+    "lens": _lens,
     "carry": _carry,
 }

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QInputDialog, QMenu, QToolButton, QVBoxLayout, QWidge
 from napari_apgan.regions import RegionKind
 
 from .hand import BRUSHES
+from .hand_counter import HandCounter
 from .hand_icons import SIDE, tool_icon
 from .regions_layer import color_of_kind
 from .widgets import row, swatch
@@ -64,15 +65,18 @@ class HandStrip(QWidget):
         self.brush.setMenu(kinds)
         self.carry = self._button("carry", desk.carrying.run)
         self.carry.setCheckable(False)
+        self.lens = self._button("lens", lambda: desk.actions.run("lens"))
         self.sequence.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         menu = QMenu(self.sequence)
         menu.addAction("Motif…", self.ask_motif)
         menu.addAction("All elements in turn", lambda: hand.set_motif(""))
         self.sequence.setMenu(menu)
+        self.counter = HandCounter(desk.session)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addLayout(row(*self._buttons(), 1))
+        layout.addWidget(self.counter)
         session = desk.session
         for signal in (
             desk.tool_changed,
@@ -98,7 +102,15 @@ class HandStrip(QWidget):
         self.refresh()  # a click checks the button also where the tool was not taken
 
     def _buttons(self) -> list[QToolButton]:
-        return [self.quick, self.sequence, self.lasso, self.erase, self.brush, self.carry]
+        return [
+            self.quick,
+            self.sequence,
+            self.lasso,
+            self.erase,
+            self.brush,
+            self.lens,
+            self.carry,
+        ]
 
     def _draw_icons(self) -> None:
         color = self.palette().windowText().color()
@@ -139,6 +151,10 @@ class HandStrip(QWidget):
         self.carry.setToolTip(
             f"To the next frame ({key('carry')}): copy the selected labels, or all, with the "
             "drift, each to its own peak; those without a peak are left out"
+        )
+        self.lens.setChecked(desk.lens_shown)
+        self.lens.setToolTip(
+            f"Magnifier ({key('lens')}): what lies below the pointer, large, in a corner"
         )
         self.carry.setVisible(desk.carrying.possible)
         self.quick.setChecked(hand.tool == "atoms" and not hand.motif.on)

@@ -99,6 +99,7 @@ KEYS: tuple[Key, ...] = (
     Key("Control-Right", "carry", "Copy the labels to the next frame, drift and all", "Hand"),
     Key("R", "region", "Draw a region: drag a box", "Regions"),
     Key("Enter", "finish_polygon", "Close the polygon, take the suggested box", "Regions"),
+    Key("G", "lens", "Show or hide the magnifying glass", "Views"),
     Key("M", "output_map", "Show or hide the output map", "Views"),
     Key("F", "clean_view", "Show or hide the clean view", "Views", "move a shape to the front"),
     Key("O", "overlay", "Show or hide the probability overlay", "Views"),

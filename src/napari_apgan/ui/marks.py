@@ -57,8 +57,9 @@ class Marks:
 
     def select(self, xy: Sequence[tuple[float, float]]) -> None:
         """Ring the selected atoms."""
-        self._selected = list(xy)
-        self._draw()
+        if self._selected or len(xy):
+            self._selected = list(xy)
+            self._draw()
 
     def show_spot(self, x: float, y: float, color: str, found: bool) -> None:
         """Show where a click would go."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_apgan.elements import Element, find_element
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 class Pointer:
     """What the desk knows of the pointer; the desk adds the wiring."""
+
+    #: The pointer was moved, and what it shows with it.
+    pointed = Signal()
+    #: Whether the magnifier is out.
+    lens_shown = False
 
     viewer: Any
     session: Session
@@ -58,7 +64,16 @@ class Pointer:
         if not self._hover_timer.isActive():
             self._hover_timer.start()
 
+    def point_at(self, xy: XY) -> None:
+        """Tell where the pointer is while it drags something."""
+        self._hover_at = xy
+        self.pointed.emit()
+
     def _hover_now(self) -> None:
+        self._show_hover()
+        self.pointed.emit()
+
+    def _show_hover(self) -> None:
         xy = self._hover_at
         if xy is None or not self.inside_image(*xy):
             self.marks.hide_spot()
@@ -95,6 +110,17 @@ class Pointer:
         return ", ".join(parts)
 
     # --- helpers of the hand -------------------------------------------------------------------
+
+    def on_screen(self, xy: XY) -> XY:
+        """Return where a position of the image is on the canvas, in screen px from its corner."""
+        layer, camera = self.scene.image_layer, self.viewer.scene.camera
+        world = layer.data_to_world((*(0.0,) * (layer.ndim - 2), xy[1], xy[0]))[-2:]
+        height, width = self.viewer.canvas.size
+        y, x = (
+            side / 2 + (at - middle) * float(camera.zoom)
+            for side, at, middle in zip((height, width), world, camera.center[-2:], strict=True)
+        )
+        return float(x), float(y)
 
     def px_per_screen_px(self) -> float:
         """Return how many px of the image one px of the screen shows."""

@@ -29,8 +29,10 @@ from .desk import Desk
 from .header import CalibrationBar, Header, MessageArea
 from .keys_sheet import KeysSheet
 from .label_tab import LabelTab
+from .lens import Lens
 from .project_menu import ProjectMenu, worth_offering
 from .readers import prefer_our_readers
+from .review_camera import canvas_of
 from .review_tab import ReviewTab
 from .sessions import session_of, stop_listening
 from .train_tab import TrainTab
@@ -65,6 +67,8 @@ class Workbench(QWidget):
         #: Made when a section of the Label tab first asks for it.
         self.label_helper: Any = None
         self.keys_sheet: KeysSheet | None = None
+        #: Made when the magnifier is first taken out.
+        self.lens: Lens | None = None
         self._retired = False
         self.setAcceptDrops(True)
         layout = QVBoxLayout(self)
@@ -123,6 +127,7 @@ class Workbench(QWidget):
         self.calibration.given.connect(self._set_calibration)
         self.calibration.refused.connect(self.say_error)
         desk.actions.register("help", self.show_keys)
+        desk.actions.register("lens", self.toggle_lens)
         self._shortcut = QShortcut(QKeySequence("?"), self)
         self._shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
         self._shortcut.activated.connect(self.show_keys)
@@ -239,6 +244,17 @@ class Workbench(QWidget):
         """Open a project folder in place of the present one."""
         self.projects.open_path(Path(path))
 
+    def toggle_lens(self) -> None:
+        """Take the magnifier out, or put it away."""
+        if self.lens is None:
+            canvas = canvas_of(self)
+            if canvas is None:
+                return
+            self.lens = Lens(self.desk, canvas)
+        self.lens.toggle()
+        self.desk.lens_shown = not self.lens.isHidden()
+        self.desk.tool_changed.emit(self.desk.hand.tool)
+
     def show_keys(self) -> None:
         """Show the sheet of keys."""
         if self.keys_sheet is None:
@@ -350,6 +366,10 @@ class Workbench(QWidget):
         self.label_tab.sections.close_down()
         if self.simulator is not None:
             self.simulator.close()
+        if self.lens is not None:
+            self.lens.setParent(None)
+            self.lens.deleteLater()
+            self.lens = None
         if self.label_helper is not None:
             self.label_helper.stop()
         self.desk.close(remove_layers=remove_layers)
