@@ -64,6 +64,7 @@ class ImagesSection(LabelSection):
             self.window_ = SurveyWindow(
                 self.session, self.workbench, self.survey, self.choose_folder
             )
+            self.window_.taken.connect(lambda _: self.workbench.label_tab.reveal(self.list))
         self.window_.look_through(paths)
         return self.window_
 

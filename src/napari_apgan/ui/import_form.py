@@ -162,16 +162,17 @@ class ImportForm(QWidget):
 
     def _fill_columns(self, preview: Preview) -> None:
         guess = preview.choices
+        short = [name.replace("column ", "no. ") for name in preview.columns]
         for box, column in ((self.x, guess.x_column), (self.y, guess.y_column)):
             box.clear()
-            box.addItems(list(preview.columns))
+            box.addItems(short)
             box.setCurrentIndex(column if preview.columns else -1)
         for box, chosen in (
             (self.element_column, guess.element_column),
             (self.frame_column, guess.frame_column),
         ):
             box.clear()
-            box.addItems(["(none)", *preview.columns])
+            box.addItems(["(none)", *short])
             box.setCurrentIndex(0 if chosen is None else chosen + 1)
 
     def _show_fields(self) -> None:

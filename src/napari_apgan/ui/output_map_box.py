@@ -43,7 +43,7 @@ class OutputMapBox(QWidget):
         self.radius = QDoubleSpinBox()
         self.radius.setRange(0.0, 100000.0)
         self.radius.setDecimals(1)
-        self.radius.setMinimumWidth(138)
+        self.radius.setMinimumWidth(156)
         self.radius.setKeyboardTracking(False)
         self.radius.setToolTip(
             "Radius of the discs that are trained on; auto is a quarter of the atoms' spacing"

@@ -235,7 +235,7 @@ class SurveyWindow(QDialog):
         n = len(self._ids)
         self.said.setText(
             f"{n} image{'s are' if n != 1 else ' is'} in the project now, in the list of the "
-            f"section *Images*.{self._skipped}".replace("*", "")
+            f"section Images.{self._skipped}"
         )
         self._show_button()
         self.taken.emit(list(self._ids))
