@@ -9,7 +9,7 @@ import pytest
 
 from napari_apgan.atoms import positions
 from napari_apgan.cli import run
-from napari_apgan.io import read_atoms, write_pairs
+from napari_apgan.io import read_atoms, write_atoms, write_pairs
 from napari_apgan.measure import match
 from napari_apgan.simulate import make_sample
 
@@ -85,3 +85,31 @@ def test_what_cannot_be_done_is_one_sentence(arguments, said, sample, tmp_path, 
     assert said in captured.err
     assert captured.out == ""
     assert not out.exists()
+
+
+def test_elements_are_named_by_sublattice_and_intensity(sample, tmp_path, capsys):
+    image, truth = sample
+    out = tmp_path / "named.csv"
+    given = ["--element", "A1=Pb", "--element", "A2=Sr", "--element", "B=Ti"]
+    bare = tmp_path / "bare.csv"
+    write_atoms(read_atoms(truth).assign(element="unknown"), bare)
+    said = told(capsys, "elements", image, bare, "-o", out, *given)
+    assert list(said["classes"]) == ["A1", "A2", "B"]
+    named, exact = read_atoms(out), read_atoms(truth)
+    assert len(named) == len(exact)
+    a, b = match(positions(named), positions(exact), 0.5)
+    same = named["element"].to_numpy()[a] == exact["element"].to_numpy()[b]
+    assert same.mean() > 0.93
+    assert said["to_check"] == named["flag"].str.contains("unsure").sum()
+
+
+def test_the_atoms_between_are_added(sample, tmp_path, capsys):
+    image, truth = sample
+    exact = read_atoms(truth)
+    some, out = tmp_path / "first.csv", tmp_path / "all.csv"
+    write_atoms(exact[exact["element"] != "Ti"], some)
+    told(capsys, "elements", image, some, "-o", out, "--between", "Ti")
+    made = read_atoms(out)
+    added = made[made["element"] == "Ti"]
+    near = match(positions(added), positions(exact[exact["element"] == "Ti"]), 2.0)[0]
+    assert len(near) > 0.97 * len(added) > 30

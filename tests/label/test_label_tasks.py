@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from napari_apgan.atoms import positions
-from napari_apgan.io import read_atoms, write_pairs
+from napari_apgan.doubts import UNDECIDED, UNSURE, add_doubt, doubtful, without_doubt
+from napari_apgan.io import read_atoms, write_atoms, write_pairs
 from napari_apgan.label import process
 from napari_apgan.label.protocol import LineDecoder, SourceRef, TaskRequest
 from napari_apgan.label.sites import Sites
@@ -127,3 +128,85 @@ def test_what_cannot_be_laid_is_one_sentence(ask, folder, options, said):
     assert failed.event == "failed"
     assert said in failed.sentence
     assert failed.details == ""
+
+
+def test_labels_are_named_by_their_sites_and_intensities(ask, folder, tmp_path):
+    truth = read_atoms(folder / "sample_00.csv")
+    bare = tmp_path / "labels.csv"
+    write_atoms(truth.assign(element="unknown", id=np.arange(len(truth)) + 5), bare)
+    done = ask("elements", folder / "sample_00.tif", {}, bare)
+    assert done.event == "task_done", done
+    assert done.values["classes"] == ["A1", "A2", "B"]
+    named = read_atoms(done.files["atoms"])
+    becomes = {"A1": "Pb", "A2": "Sr", "B": "Ti"}
+    exact = dict(zip(np.arange(len(truth)) + 5, truth["element"], strict=True))
+    right = [becomes[c] == exact[i] for c, i in zip(named["element"], named["id"], strict=True)]
+    assert len(named) > 0.93 * len(truth)
+    assert np.mean(right) > 0.97
+    # Saying that there are two kinds on B, where there is one, parts it, and doubts follow.
+    again = ask("elements", folder / "sample_00.tif", {"counts": {"B": 2}}, bare)
+    assert again.values["classes"] == ["A1", "A2", "B1", "B2"]
+    assert doubtful(read_atoms(again.files["atoms"])).sum() > doubtful(named).sum()
+
+
+def test_maps_name_the_labels_and_are_aligned_by_those_that_have_names(ask, folder, tmp_path):
+    truth = read_atoms(folder / "sample_00.csv")
+    yy, xx = np.mgrid[:64, :64]
+    rng = np.random.default_rng(0)
+    maps = {}
+    for name in ("Pb", "Sr", "Ti"):
+        image = np.full((64, 64), 0.3)
+        for x, y in positions(truth[truth["element"] == name]):
+            at = (np.array([x, y]) + 0.5) / 2 - 0.5 + (0.9, -0.6)
+            image += 6 * np.exp(-((xx - at[0]) ** 2 + (yy - at[1]) ** 2) / (2 * 1.0**2))
+        np.save(tmp_path / f"{name}.npy", rng.poisson(image).astype(np.float32))
+        maps[name] = {"path": str(tmp_path / f"{name}.npy"), "missing": "none"}
+    labels = tmp_path / "labels.csv"
+    write_atoms(truth, labels)
+    done = ask("elements", folder / "sample_00.tif", {"maps": maps, "align": True}, labels)
+    assert done.event == "task_done", done
+    assert any("shifted by" in note for note in done.values["notes"])
+    named = read_atoms(done.files["atoms"])
+    exact = dict(zip(truth["id"], truth["element"], strict=True))
+    sure = named[~doubtful(named)]
+    right = [e == exact[i] for e, i in zip(sure["element"], sure["id"], strict=True)]
+    assert np.mean(right) > 0.95
+
+
+def test_what_stands_between_is_found(ask, folder, tmp_path):
+    truth = read_atoms(folder / "sample_00.csv")
+    first = tmp_path / "first.csv"
+    write_atoms(truth[truth["element"] != "Ti"], first)
+    done = ask("between", folder / "sample_00.tif", {"element": "Ti"}, first)
+    found = read_atoms(done.files["atoms"])
+    titanium = positions(truth[truth["element"] == "Ti"])
+    assert len(match(positions(found), titanium, 2.0)[0]) > 0.97 * len(found) > 30
+    assert set(found["sublattice"]) == {"B"}
+    none = ask("between", folder / "sample_00.tif", {"first": "Xx"}, first)
+    assert none.event == "failed"
+    assert "at least four" in none.sentence
+
+
+def test_doubts_come_and_go_without_other_flags():
+    flag = add_doubt("placed by the lattice", f"{UNSURE} (0.63)")
+    assert flag == "placed by the lattice; element unsure (0.63)"
+    assert add_doubt(flag, UNDECIDED) == "placed by the lattice; the maps do not decide"
+    assert without_doubt(flag) == "placed by the lattice"
+    assert without_doubt("") == without_doubt(UNDECIDED) == ""
+
+
+def test_the_a_sites_of_a_real_frame_are_found_and_named(ask, real_data, tmp_path):
+    image, labels = (real_data / f"pto_sro/pto_sro_left.{s}" for s in ("hspy", "csv"))
+    done = ask("lattice", image, {})
+    atoms = Sites.load(Path(done.files["sites"])).tables().atoms
+    truth = positions(read_atoms(labels))
+    a, _ = match(positions(atoms), truth, 4.0)
+    on_a = (atoms["sublattice"].to_numpy()[a] == "A").sum()
+    assert on_a >= 0.98 * len(truth)
+    kept = tmp_path / "kept.csv"
+    write_atoms(atoms, kept)
+    named = ask("elements", image, {}, kept)
+    assert {c[0] for c in named.values["classes"]} == {"A", "B"}
+    table = read_atoms(named.files["atoms"])
+    a, _ = match(positions(table), truth, 4.0)
+    assert all(c.startswith("A") for c in table["element"].to_numpy()[a])

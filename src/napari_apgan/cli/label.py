@@ -11,8 +11,17 @@ from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 
 from . import label_check, label_series
-from .common import AsJson, MissingPixels, PixelSize, one_of, progress_bar
-from .label_common import Dataset, FrameNumber, Image, Looks, TableFile, open_frame, report
+from .common import AsJson, MissingPixels, PixelSize, one_of, progress_bar, whole_numbers
+from .label_common import (
+    Dataset,
+    FrameNumber,
+    Image,
+    Looks,
+    TableFile,
+    labels_of,
+    open_frame,
+    report,
+)
 from .label_common import write_table as write
 
 group = typer.Typer(
@@ -194,6 +203,92 @@ def lattice(
         sublattices={
             str(k): int(n) for k, n in table["sublattice"].value_counts().sort_index().items()
         },
+    )
+
+
+@group.command()
+def elements(
+    image: Image,
+    labels: Annotated[Path, typer.Argument(metavar="LABELS.csv", help="The atoms to name.")],
+    output: TableFile,
+    polarity: Looks = "bright",
+    element: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A1=Pb", help="What a class becomes; those not given keep its name."),
+    ] = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A=2", help="How many kinds a sublattice has, where it is known."),
+    ] = None,
+    by_size: Annotated[
+        bool, typer.Option("--by-size", help="Widths count too, where they are known.")
+    ] = False,
+    chart: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="Pb=IMAGE", help="Counts of an element: these maps decide instead."
+        ),
+    ] = None,
+    align: Annotated[
+        bool, typer.Option("--align", help="Find the shift of the maps by atoms named already.")
+    ] = False,
+    between: Annotated[
+        str,
+        typer.Option(metavar="Ti", help="Name nothing, but add the atoms between as this element."),
+    ] = "",
+    first: Annotated[
+        str, typer.Option(metavar="Sr", help="With --between: between atoms of this element only.")
+    ] = "",
+    frame: FrameNumber = 0,
+    dataset: Dataset = "",
+    pixel_size: PixelSize = None,
+    missing: MissingPixels = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Name labels by sublattice and intensity, or by maps, or add those that stand between."""
+    from napari_apgan.atoms import concat
+    from napari_apgan.io.reference import SourceRef, open_reference
+    from napari_apgan.label.name_atoms import (
+        BetweenOptions,
+        ElementOptions,
+        atoms_between,
+        name_atoms,
+    )
+
+    names = pairs_of("--element", element or [])
+    counts = {
+        name: whole_numbers(text)[0] for name, text in pairs_of("--kinds", kinds or []).items()
+    }
+    sources = {name: SourceRef(path=path) for name, path in pairs_of("--map", chart or []).items()}
+    look = one_of("--polarity", polarity, Polarity)
+    ground = open_frame(image, frame, dataset=dataset, pixel_size=pixel_size, missing=missing)
+    table = labels_of(labels, frame)
+    if between:
+        options = BetweenOptions(polarity=look, first=first, element=between)
+        found = atoms_between(ground, table, options)
+        made = write(concat([table, found.assign(id=-1)]), output, ground, frame)
+        report(output, made, f"{len(found):,} atoms added between.", as_json=as_json)
+        return
+    wanted = ElementOptions(
+        polarity=look, counts=counts, by_size=by_size, maps=sources, align=align
+    )
+    maps = {name: open_reference(ref).frame(0) for name, ref in sources.items()}
+    with progress_bar("naming atoms") as progress:
+        named = name_atoms(ground, table, wanted, maps=maps, progress=progress)
+    classes = named.atoms["element"].map(lambda c: names.get(c, c))
+    rest = table[~table["id"].isin(named.atoms["id"])]
+    made = write(concat([named.atoms.assign(element=classes), rest]), output, ground, frame)
+    told = {c: int((named.atoms["element"] == c).sum()) for c in named.classes}
+    sentence = " · ".join(f"{n:,} {c}" for c, n in told.items())
+    sentence += f"; {named.n_doubtful:,} to check."
+    report(
+        output,
+        made,
+        sentence,
+        named.notes,
+        as_json=as_json,
+        classes=told,
+        to_check=named.n_doubtful,
     )
 
 

@@ -29,6 +29,8 @@ from .protocol import Progress, Ready, Request, SourceRef, TaskDone, TaskRequest
 #: Name of each task -> module that has it, as `run(job) -> None`. Imported when first asked for.
 TASKS: dict[str, str] = {
     "lattice": ".lattice_task",
+    "elements": ".elements_task",
+    "between": ".elements_task",
     "clean_view": ".clean_view",
     "doctor": ".doctor_task",
     "refine": ".refine_task",

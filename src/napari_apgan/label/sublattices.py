@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import QhullError, Voronoi, cKDTree
 
 from napari_apgan.atoms import empty_atoms, make_atoms, positions
+from napari_apgan.doubts import UNSURE, add_doubt, without_doubt
 from napari_apgan.errors import UserError
 from napari_apgan.measure.surroundings import nearest_spacing_px
 
@@ -29,7 +30,6 @@ WIDEST_CAGE = 1.25
 IN_CAGE = 0.35
 #: Atoms less sure of their kind than this are to be looked at.
 SURE = 0.9
-FLAG_UNSURE = "element unsure"
 
 
 def cages(first_px: ArrayLike) -> Floats:
@@ -176,6 +176,7 @@ def suggest_elements(
     *,
     measure: str = "intensity",
     by_size: bool = False,
+    counts: Mapping[str, int] | None = None,
     sure: float = SURE,
 ) -> Suggestion:
     """Name the atoms of each sublattice by their intensity, never across sublattices.
@@ -191,12 +192,14 @@ def suggest_elements(
         For each sublattice the elements that may stand on it, the weakest first. Where one is
         given all atoms become it; where several are given as many kinds are looked for, and as
         many named as are found, from the strongest down. Sublattices not in it get kinds called
-        ``A1``, ``A2``, ..., the strongest first.
+        ``A1``, ``A2``, ..., the strongest first; where there is one kind, ``A``.
     measure : str
         Column to go by: ``intensity`` after a fit, ``amplitude`` before. The other one is taken
         where it is not known.
     by_size : bool
         Whether `width_px` counts too, where it is known for all atoms of the sublattice.
+    counts : mapping, optional
+        How many kinds a sublattice has, where that is known.
     sure : float
         Atoms with a lower probability are flagged.
 
@@ -213,7 +216,7 @@ def suggest_elements(
             "sublattice, so that elements are compared with their own kind."
         )
     element, confidence = out["element"].to_numpy(dtype=object), np.ones(len(out))
-    flag = out["flag"].to_numpy(dtype=object)
+    flag = np.array([without_doubt(f) for f in out["flag"].tolist()], dtype=object)
     kinds: dict[str, Mixture] = {}
     notes: list[str] = []
     for name in sorted(set(names)):
@@ -231,10 +234,13 @@ def suggest_elements(
                 f"The atoms of sublattice {name} have neither intensity nor amplitude: refine them "
                 "first."
             )
-        mixture = find_kinds(values[usable], most=len(wanted) or 3)
+        given = (counts or {}).get(name)
+        exactly = None if given is None else min(given, int(usable.sum()))
+        mixture = find_kinds(values[usable], most=len(wanted) or 3, exactly=exactly)
         kinds[name] = mixture
         chosen, found = rows[usable], len(mixture.shares)
-        titles = wanted[-found:] if wanted else [f"{name}{k}" for k in range(found, 0, -1)]
+        free = [f"{name}{k}" for k in range(found, 0, -1)] if found > 1 else [name]
+        titles = wanted[-found:] if wanted else free
         if wanted and found < len(wanted):
             notes.append(
                 f"Sublattice {name} shows {found} kind{'s' * (found > 1)} of atoms by intensity, "
@@ -245,7 +251,10 @@ def suggest_elements(
         confidence[chosen] = mixture.sureness
         confidence[rows[~usable]] = 0.0
     unsure = confidence < sure
-    flag[unsure] = [_joined(f, p) for f, p in zip(flag[unsure], confidence[unsure], strict=True)]
+    flag[unsure] = [
+        add_doubt(f, f"{UNSURE} ({p:.2f})")
+        for f, p in zip(flag[unsure], confidence[unsure], strict=True)
+    ]
     out = out.assign(element=element, confidence=confidence, flag=flag)
     doubtful = np.flatnonzero(unsure)
     return Suggestion(
@@ -254,11 +263,6 @@ def suggest_elements(
         doubtful[np.argsort(confidence[doubtful], kind="stable")].astype(np.int64),
         tuple(notes),
     )
-
-
-def _joined(flag: str, probability: float) -> str:
-    said = f"{FLAG_UNSURE} ({probability:.2f})"
-    return f"{flag}; {said}" if flag else said
 
 
 def _values(atoms: pd.DataFrame, measure: str, by_size: bool) -> tuple[Floats, int]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from napari_apgan.atoms import positions
+from napari_apgan.doubts import UNDECIDED, add_doubt, without_doubt
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 from napari_apgan.measure.surroundings import nearest_spacing_px
@@ -28,7 +29,6 @@ SURE = 0.9
 SAME_FIELD = 0.02
 #: Largest shift that is looked for, in distances of neighbours: beyond it the lattice repeats.
 REACH, STEP = 0.5, 0.05
-FLAG_UNSURE = "the maps do not decide"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,8 @@ def _decide(
     element[named] = np.array(names, dtype=object)[each.argmax(axis=1)[named]]
     unsure = judged & (confidence < sure)
     flag = out["flag"].to_numpy(dtype=object)
-    flag[unsure] = [f"{f}; {FLAG_UNSURE}" if f else FLAG_UNSURE for f in flag[unsure]]
+    flag[judged] = [without_doubt(f) for f in flag[judged]]
+    flag[unsure] = [add_doubt(f, UNDECIDED) for f in flag[unsure]]
     kept = out["confidence"].to_numpy(np.float64)
     out = out.assign(element=element, confidence=np.where(judged, confidence, kept), flag=flag)
     doubtful = np.flatnonzero(unsure)

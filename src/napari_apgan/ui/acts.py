@@ -15,6 +15,7 @@ from psygnal import EmitLoopError, Signal
 from qtpy.QtCore import QTimer
 
 from napari_apgan.atoms import positions
+from napari_apgan.doubts import doubtful, without_doubt
 from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
@@ -121,12 +122,16 @@ class Acts:
     def change_element(self, keys: list[Key], name: str) -> None:
         """Give atoms another element; what the program found becomes a corrected label."""
         table = self.atoms.labels
-        other = set(table["id"][(table["element"] != name).to_numpy()].tolist())
+        # Saying again what a doubtful atom is ends the doubt.
+        wrong = (table["element"] != name).to_numpy() | doubtful(table)
+        other = set(table["id"][wrong].tolist())
         labels = [k[1] for k in keys if k[0] == "label" and k[1] in other]
 
         def deed() -> None:
             if labels:
-                self.session.change_atoms(labels, element=name, **self._corrected(labels))
+                self.session.change_atoms(
+                    labels, element=name, **self._corrected(labels), **self.settled(labels)
+                )
             for key in keys:
                 if key[0] == "predicted":
                     self._correct(key, element=name)
@@ -143,6 +148,19 @@ class Acts:
         before = [origins.get(i, "human") for i in ids]
         after = ["corrected" if o in _FOUND else o for o in before]
         return {"origin": after} if after != before else {}
+
+    def settled(self, ids: list[int]) -> dict[str, list[str]]:
+        """Return the flags of labels without a doubt about their element; nothing when they stay.
+
+        Parameters
+        ----------
+        ids : list of int
+        """
+        table = self.session.atoms()
+        flags = dict(zip(table["id"].tolist(), table["flag"].tolist(), strict=True))
+        before = [flags.get(i, "") for i in ids]
+        after = [without_doubt(flag) for flag in before]
+        return {"flag": after} if after != before else {}
 
     def _correct(self, key: Key, **columns: Any) -> None:
         """Turn a predicted atom into a label with some columns changed."""
