@@ -188,7 +188,14 @@ def test_the_command_says_what_was_asked_for(scene, section, qtbot):
 
 
 def test_what_sublattices_become_at_first():
-    assert first_guess("AB", ["Ti", "Pb"], "Ti", {}) == {"A": "Pb", "B": "Ti"}
-    assert first_guess("AB", ["Ti", "Pb", "Sr"], "Sr", {}) == {"A": "Sr", "B": "B"}
-    assert first_guess("AB", ["Ti", "Pb", "Sr"], "Sr", {"B": "Ti"}) == {"B": "Ti", "A": "A"}
-    assert first_guess("AB", [], "", {}) == {"A": "A", "B": "B"}
+    apart, alike = {"A": 1.0, "B": 0.4}, {"A": 1.0, "B": 0.95}
+    three = ["Ti", "Pb", "Sr"]
+    assert first_guess("AB", ["Ti", "Pb"], "Ti", {}, apart) == {"A": "Pb", "B": "Ti"}
+    assert first_guess("AB", three, "Sr", {}, apart) == {"A": "Sr", "B": "Ti"}
+    assert first_guess("AB", three, "Sr", {"B": "Ti"}, apart) == {"B": "Ti", "A": "Sr"}
+    assert first_guess("AB", ["Pb"], "Pb", {}, apart) == {"A": "Pb", "B": "B"}
+    assert first_guess("AB", ["C"], "C", {}, alike) == {"A": "C", "B": "C"}
+    assert first_guess("AB", [], "", {}, apart) == {"A": "A", "B": "B"}
+    kinds = ["A1", "A2", "B1", "B2"]
+    guess = first_guess(kinds, three, "Ti", {}, dict.fromkeys(kinds, 1.0))
+    assert guess == {"A1": "Pb", "A2": "Sr", "B1": "Ti", "B2": "Ti"}

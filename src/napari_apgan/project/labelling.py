@@ -17,7 +17,7 @@ from napari_apgan.regions import Region
 
 from . import compose, tables
 from .documents import PairEntry
-from .edits import RemoveAtoms, SetPairs, SetRegions
+from .edits import Batch, RemoveAtoms, SetPairs, SetRegions
 from .folder import model_pixel_size
 from .library import WithImages
 from .runs import list_runs
@@ -75,9 +75,17 @@ class WithLabels(WithImages):
         self.apply(RemoveAtoms.of(source_id, frame, table.iloc[np.sort(rows)]))
 
     def change_atoms(self, source_id: str, frame: int, ids: Sequence[int], **columns: Any) -> None:
-        """Set columns of some atoms, to one value for all or one each: ``x_px=…, element="Ti"``."""
-        if len(ids) and columns:
-            self.apply(compose.changed_atoms(self, source_id, frame, ids, columns))
+        """Set columns of some atoms, to one value for all or one each: ``x_px=…, element="Ti"``.
+
+        Elements that the project lacks are added in the same edit.
+        """
+        if not len(ids) or not columns:
+            return
+        edit = compose.changed_atoms(self, source_id, frame, ids, columns)
+        named = columns.get("element", ())
+        names = [named] if isinstance(named, str) else list(dict.fromkeys(named))
+        more = compose.with_elements(self, names) if names else None
+        self.apply(Batch(name=edit.title(), edits=(more, edit)) if more else edit)
 
     def set_regions(self, source_id: str, frame: int, regions: Sequence[Region]) -> None:
         """Set all regions of a frame, with the ids they have."""

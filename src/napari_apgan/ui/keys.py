@@ -187,6 +187,24 @@ def changes_of(keys: Sequence[Key]) -> dict[str, str]:
     return {k.name: k.combo for k in keys if usual[k.name] != k.combo}
 
 
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A deed that goes before the usual one for a while.
+
+    Parameters
+    ----------
+    deed : callable
+    words : str
+        What it does, for the sheet.
+    when : callable
+        Whether it goes before now.
+    """
+
+    deed: Callable[[], Any]
+    words: str
+    when: Callable[[], bool]
+
+
 @dataclass
 class Actions:
     """Deeds by name; the keys, the buttons and the tests all go through it."""
@@ -199,40 +217,36 @@ class Actions:
     #: The table in force.
     keys: tuple[Key, ...] = KEYS
     _bound: WeakSet[Any] = field(default_factory=WeakSet)
+    _preferred: dict[str, list[Preference]] = field(default_factory=dict)
 
     def register(
         self, name: str, deed: Callable[[], Any], words: Callable[[], str] | None = None
     ) -> None:
         """Name a deed, and say what it would do now; an earlier one of that name is replaced."""
         self.deeds[name] = deed
+        self.words.pop(name, None)
         if words is not None:
             self.words[name] = words
 
     def prefer(
         self, name: str, deed: Callable[[], Any], words: str, when: Callable[[], bool]
     ) -> None:
-        """Let a deed go before the one registered so far, whenever `when` says so.
+        """Let a deed go before the registered one, whenever `when` says so.
 
-        Lists that are walked with Space share it so: the one that is being walked answers.
+        Lists that are walked with Space share it so: the one that is being walked answers, of
+        several the latest. It holds also for what is registered later.
         """
-        usual, usual_words = self.deeds.get(name), self.words.get(name)
-        title = next(k.title for k in self.keys if k.action == name) if usual is not None else ""
+        if name not in self.deeds:
+            self.register(name, lambda: None, lambda: "")
+        self._preferred.setdefault(name, []).insert(0, Preference(deed, words, when))
 
-        def choose() -> Any:
-            if when():
-                return deed()
-            return usual() if usual is not None else None
-
-        def say() -> str:
-            if when():
-                return words
-            return usual_words() if usual_words is not None else title
-
-        self.register(name, choose, say)
+    def _now(self, name: str) -> Preference | None:
+        return next((p for p in self._preferred.get(name, ()) if p.when()), None)
 
     def run(self, name: str) -> bool:
         """Do it; False when nobody registered the name."""
-        deed = self.deeds.get(name)
+        preferred = self._now(name)
+        deed = self.deeds.get(name) if preferred is None else preferred.deed
         if deed is None:
             return False
         deed()
@@ -240,6 +254,9 @@ class Actions:
 
     def meaning(self, key: Key) -> str:
         """Say what a key does now; empty when nothing."""
+        preferred = self._now(key.action)
+        if preferred is not None:
+            return preferred.words
         if key.action not in self.deeds:
             return ""
         words = self.words.get(key.action)

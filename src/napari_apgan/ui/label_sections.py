@@ -107,6 +107,13 @@ SECTIONS: tuple[SectionKind, ...] = (
         stage="find",
     ),
     SectionKind(
+        "elements",
+        "Elements by suggestion",
+        "What the labels are: by sublattice and intensity, by painting, by maps; what to check",
+        "elements_section",
+        "ElementsSection",
+    ),
+    SectionKind(
         "clean_view",
         "Clean view",
         "Filters for the eye only, as a layer over the image; F shows and hides it",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,10 @@ from napari_apgan.atoms import positions
 from napari_apgan.elements import SYMBOLS
 
 #: A label within this part of the distance of sites stands on the site.
-_ON_SITE = 0.3
+ON_SITE = 0.3
+#: A class with this part of the height of the one before may be of the same element, as the two
+#: sublattices of graphene are.
+_ALIKE = 0.8
 
 
 def examples_on(
@@ -47,12 +50,17 @@ def examples_on(
 
 
 def first_guess(
-    classes: Sequence[str], known: Sequence[str], current: str, examples: dict[str, str]
+    classes: Sequence[str],
+    known: Sequence[str],
+    current: str,
+    examples: Mapping[str, str],
+    strength: Mapping[str, float],
 ) -> dict[str, str]:
     """Guess what classes are, the strongest first.
 
-    By labels on them where there are any; else, with as many elements as classes, the heaviest is
-    the strongest; else the strongest is the current element, and the others are new classes.
+    By labels on them where there are any. Of several elements the heaviest is the strongest, and
+    what is left is the lightest. With more elements than classes the strongest is the current one
+    and the weakest the lightest. Classes as strong as the one before are the same.
 
     Parameters
     ----------
@@ -62,16 +70,26 @@ def first_guess(
         Elements of the project.
     current : str
         What a click adds.
-    examples : dict
+    examples : mapping
         Of :func:`examples_on`.
+    strength : mapping
+        Usual height of each class.
     """
     guess = dict(examples)
     left = [c for c in classes if c not in guess]
     free = sorted((e for e in known if e not in guess.values()), key=_weight, reverse=True)
-    if len(left) == len(free):
-        return guess | dict(zip(left, free, strict=True))
+    if len(left) == len(free) or len(left) > len(free) >= 2:
+        return guess | {c: free[min(n, len(free) - 1)] for n, c in enumerate(left)}
     for number, name in enumerate(left):
-        guess[name] = current if number == 0 and not examples and current else name
+        before = left[number - 1] if number else ""
+        if not number:
+            guess[name] = current if current in free else (free[0] if free else name)
+        elif strength[name] >= _ALIKE * strength[before]:
+            guess[name] = guess[before]
+        elif number == len(left) - 1 and free and free[-1] not in guess.values():
+            guess[name] = free[-1]
+        else:
+            guess[name] = name
     return guess
 
 

@@ -19,7 +19,7 @@ from .hand import Loan
 from .label_helper import LabelTask
 from .label_sections import LabelSection
 from .lattice_form import PICK_WORDS, LatticeForm
-from .lattice_names import examples_on, first_guess
+from .lattice_names import ON_SITE, examples_on, first_guess
 from .lattice_view import GRAIN_SHAPES, GRAIN_SIGNS, LatticeView
 from .mouse import XY
 
@@ -167,9 +167,11 @@ class LatticeSection(LabelSection):
     def _name_sublattices(self, sites: Sites) -> None:
         elements = self.desk.elements
         names = sites.sublattices
-        reach = 0.3 * float(sites.closest_px.min())
+        reach = ON_SITE * float(sites.closest_px.min())
         examples = examples_on(sites.offered_px, sites.sublattice, self.desk.atoms.labels, reach)
-        guess = first_guess(names, [e.name for e in elements], self.session.element, examples)
+        known, current = [e.name for e in elements], self.session.element
+        strength = {n: float(np.median(sites.amplitude[sites.sublattice == n])) for n in names}
+        guess = first_guess(names, known, current, examples, strength)
         for name in names:
             told = {e for e in sites.element[sites.sublattice == name].tolist() if e != "unknown"}
             if told:
