@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 LAYER_NAME = "To check"
-_CROSS = "#FFFFFF"
+_CROSS = "#FFB000"
 _BLINK_MS = 250
 #: Longer lists end here; the walk goes through all of them.
 _LISTED = 200
@@ -147,7 +147,7 @@ class DoubtList(QWidget):
             layer.data = xy[:, ::-1].copy()
             layer.face_color[:] = rgba(_CROSS)
             layer.border_color[:] = rgba("#000000")
-            layer.size[:] = 1.1 * self._workbench.atoms.radius_px
+            layer.size[:] = 2.0 * self._workbench.atoms.radius_px
         layer.refresh(thumbnail=False)
 
     def _shown_again(self) -> None:

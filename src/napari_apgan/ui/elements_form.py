@@ -109,7 +109,7 @@ class ElementsForm:
             "Click the corners on the image; Enter or double click closes it",
         )
         widget = QWidget()
-        line = row(QLabel("inside become"), self.paint_element, self.paint_box, self.paint_polygon)
+        line = row(QLabel("becomes"), self.paint_element, self.paint_box, self.paint_polygon)
         line.setStretch(1, 1)
         widget.setLayout(line)
         return widget
@@ -129,10 +129,15 @@ class ElementsForm:
             "The peaks between the labels become labels, as one edit",
         )
         widget = QWidget()
-        line = row(QLabel("between"), self.first, QLabel("add"), self.second, self.add)
-        line.setStretch(1, 1)
-        line.setStretch(3, 1)
-        widget.setLayout(line)
+        layout = QVBoxLayout(widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for line in (
+            row(QLabel("between"), self.first),
+            row(QLabel("add"), self.second, self.add),
+        ):
+            line.setStretch(1, 1)
+            layout.addLayout(line)
         return widget
 
     def _make_maps(self) -> QWidget:
@@ -154,7 +159,8 @@ class ElementsForm:
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.maps)
-        layout.addLayout(row(self.add_map, self.align, 1, self.by_maps))
+        layout.addLayout(row(self.add_map, self.align, 1))
+        layout.addLayout(row(self.by_maps, 1))
         return widget
 
     # --- what the user wants -------------------------------------------------------------------

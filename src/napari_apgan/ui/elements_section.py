@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,7 @@ class ElementsSection(LabelSection):
         text = f"{len(self.table):,} labels" + (f" · {n:,} to check (✕)" if n else "")
         self.form.counts.setText(text)
         self.form.keep.setEnabled(bool(self.form.rows.elements))
+        self.changed.emit()
 
     def keep(self) -> None:
         """Let the labels become what the rows say, as one edit."""
@@ -167,6 +169,13 @@ class ElementsSection(LabelSection):
         self.form.candidates.hide()
         self.form.show_notes([])
         self.view.clear()
+        self.changed.emit()
+
+    def next_act(self) -> tuple[str, Callable[[], object]] | None:
+        """Return the keeping of what is shown."""
+        if self.table is None or not self.form.rows.elements:
+            return None
+        return "Keep these elements", self.keep
 
     # --- painting ------------------------------------------------------------------------------
 

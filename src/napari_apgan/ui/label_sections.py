@@ -112,6 +112,7 @@ SECTIONS: tuple[SectionKind, ...] = (
         "What the labels are: by sublattice and intensity, by painting, by maps; what to check",
         "elements_section",
         "ElementsSection",
+        stage="find",
     ),
     SectionKind(
         "clean_view",

@@ -65,7 +65,8 @@ class LatticeForm:
             box.setSizeAdjustPolicy(
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             )
-            box.setMinimumContentsLength(6)
+        self.polarity_box.setMinimumContentsLength(5)
+        self.where_box.setMinimumContentsLength(10)
         self.grains = QCheckBox("several grains")
         self.grains.setChecked(True)
         self.grains.setToolTip("Go on with another lattice where the first one ends")
@@ -76,13 +77,13 @@ class LatticeForm:
             "nothing is added until you keep it",
         )
         self.pick = text_button(
-            "Pick 3 atoms",
+            "Pick atoms",
             section.pick,
             "Click an atom and two of its neighbours: the lattice is laid by them",
         )
         self.pick.setCheckable(True)
         self.structure = text_button(
-            "From a file…",
+            "File…",
             section.choose_structure,
             "A structure file (.cif) says which element stands where in the cell",
         )
@@ -114,7 +115,7 @@ class LatticeForm:
         layout = QVBoxLayout(section)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        asking = row(QLabel("Atoms are"), self.polarity_box, QLabel("in"), self.where_box)
+        asking = row(QLabel("Atoms"), self.polarity_box, QLabel("in"), self.where_box)
         asking.setStretch(3, 1)
         layout.addLayout(asking)
         layout.addLayout(row(self.go, self.pick, self.structure))
