@@ -24,6 +24,7 @@ from napari_apgan.regions import Region, RegionKind
 
 from .atoms_layer import AtomsView, Key, one_row
 from .mouse import XY
+from .placement import world_per_px
 
 if TYPE_CHECKING:
     from .hand import Hand
@@ -362,7 +363,7 @@ class Acts:
         camera = self.viewer.scene.camera
         camera.center = (0.0, *middle[-2:])
         if extent_px:
-            world = extent_px * abs(float(layer.scale[-1]))
+            world = extent_px * max(world_per_px(layer))
             camera.zoom = 0.7 * min(self.canvas_size()) / world
 
     def canvas_size(self) -> tuple[int, int]:

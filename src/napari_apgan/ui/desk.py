@@ -27,9 +27,11 @@ from .desk_keys import register_actions
 from .desk_layers import DeskLayers
 from .hand import Hand
 from .keys import Actions
+from .layer_source import source_of_layer
 from .mouse import XY, Mouse
+from .placement import frame_of, point_of
 from .pointer import Pointer
-from .scene import Scene, source_of_layer, unwrapped
+from .scene import Scene, unwrapped
 
 #: Layers whose loss is told: what they show is kept, and can be drawn again.
 _KEPT = (atoms_layer.LAYER_NAME, regions_layer.LAYER_NAME)
@@ -154,10 +156,7 @@ class Desk(DeskLayers, Pointer, Acts):
         self.adopted.emit()
 
     def _step(self, layer: Image) -> int:
-        axes = layer.ndim - 2
-        if axes <= 0:
-            return 0
-        return int(self.viewer.dims.current_step[-layer.ndim])
+        return frame_of(layer, self.viewer.dims.point)
 
     def shape(self) -> tuple[int, int]:
         """Return rows and columns of the current frame."""
@@ -245,9 +244,10 @@ class Desk(DeskLayers, Pointer, Acts):
         image = self.scene.image_layer
         if image is None or image.ndim < 3:
             return
-        axis = self.viewer.dims.ndim - image.ndim
-        if self.viewer.dims.current_step[axis] != frame:
-            self.viewer.dims.set_current_step(axis, frame)
+        if self._step(image) != frame:
+            first = self.viewer.dims.ndim - image.ndim
+            point = point_of(image, frame)
+            self.viewer.dims.set_point(tuple(range(first, first + len(point))), point)
 
     def _on_step(self, event: Any = None) -> None:
         image = self.scene.image_layer

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .atoms_layer import Key
+from .placement import world_per_px
 
 if TYPE_CHECKING:
     from .hand import Hand
@@ -64,7 +65,7 @@ class Mouse:
 
     def reach(self, layer: Any) -> float:
         """Return the reach in px of the image; a world unit is `zoom` screen px."""
-        return REACH / float(self._viewer.scene.camera.zoom) / abs(float(layer.scale[-1]))
+        return REACH / float(self._viewer.scene.camera.zoom) / world_per_px(layer)[1]
 
     def _move(self, layer: Any, event: Any) -> None:
         if self._viewer.dims.ndisplay == 2:

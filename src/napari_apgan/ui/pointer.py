@@ -16,6 +16,7 @@ from .atoms_layer import AtomsView, Key
 from .hand import Hand, snap_or_stay
 from .marks import Marks
 from .mouse import REACH, XY, Mouse
+from .placement import world_per_px
 from .regions_layer import RegionsView
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Pointer:
 
     def px_per_screen_px(self) -> float:
         """Return how many px of the image one px of the screen shows."""
-        scale = abs(float(self.scene.image_layer.scale[-1])) if self.scene.image_layer else 1.0
+        scale = world_per_px(self.scene.image_layer)[1] if self.scene.image_layer else 1.0
         return 1.0 / float(self.viewer.scene.camera.zoom) / scale
 
     def current_element(self) -> Element | None:

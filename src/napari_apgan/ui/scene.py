@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Image, Layer
 
-from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, Source
-from napari_apgan.io import READABLE, open_source, source_from_array
 
 from .keys import Actions
+from .layer_source import UNIT_PM
 from .mouse import Mouse
+from .placement import place_upon, placement, stretch, world_per_px
 from .readers import image_layer, layer_scale
-
-#: Length units of a layer that say how large its pixels are, in pm.
-_UNIT_PM = {
-    "picometer": 1.0,
-    "angstrom": 100.0,
-    "nanometer": 1e3,
-    "micrometer": 1e6,
-}
 
 #: In a layer's ``metadata["apgan"]``: it shows a filtered copy, and is no image to work on.
 VIEW_METADATA = "view"
@@ -60,6 +51,9 @@ class Scene:
         self._sources: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
         # Units that other images had before they followed those of the current one.
         self._own_units: WeakKeyDictionary[Layer, tuple[Any, ...]] = WeakKeyDictionary()
+        # How long the pixels of images without a pixel size were in the world when adopted.
+        self._own_sides: WeakKeyDictionary[Layer, tuple[float, float]] = WeakKeyDictionary()
+        self._following = False
 
     # --- what is whose ---------------------------------------------------------------------
 
@@ -102,10 +96,13 @@ class Scene:
         self.image_layer = layer
         self._sources[layer] = source_id
         self._bind(layer)
+        self._follow(layer)
+        if not all(str(unit) in UNIT_PM for unit in layer.units[-2:]):
+            self._own_sides.setdefault(layer, world_per_px(layer))
         self.set_calibration(calibration)
 
     def place(self, kind: str, data: Any, **keywords: Any) -> Any:
-        """Add a layer ("image", "points", "shapes") at the scale of the source.
+        """Add a layer ("image", "points", "shapes") that lies exactly on the source's image.
 
         The keys and the mouse are bound on it, and the home layer stays the active one.
         """
@@ -114,9 +111,8 @@ class Scene:
             "points": self.viewer.add_points,
             "shapes": self.viewer.add_shapes,
         }
-        keywords = {**layer_scale(self.calibration, 2), **keywords}
-        if self.image_layer is not None and "translate" not in keywords:
-            keywords["translate"] = tuple(self.image_layer.translate[-2:])
+        there = {} if self.image_layer is None else placement(self.image_layer)
+        keywords = {**layer_scale(self.calibration, 2), **there, **keywords}
         selected = self.viewer.layers.selection.active
         layer = add[kind](data, **keywords)
         self._owned.append(layer)
@@ -191,15 +187,41 @@ class Scene:
         image = self.image_layer
         if image is None:
             return
-        before = np.asarray(image.scale[-2:], dtype=float)
-        for layer in [image, *self._owned]:
-            if layer in self.viewer.layers:
-                settings = layer_scale(self.calibration, layer.ndim)
-                layer.scale = settings["scale"]
-                layer.units = settings["units"]
+        before = world_per_px(image)
+        if calibration.known:
+            settings = layer_scale(calibration, 2)
+            wanted, units = settings["scale"], settings["units"]
+        else:
+            wanted, units = self._own_sides.get(image, (1.0, 1.0)), ("pixel", "pixel")
+        self._following = True
+        try:
+            stretch(image, (wanted[0] / before[0], wanted[1] / before[1]))
+            image.units = (*image.units[:-2], *units)
+            for layer in self._drawn():
+                layer.units = units
+        finally:
+            self._following = False
+        self._follow_image()
         self.share_units()
-        if not np.allclose(before, image.scale[-2:]):
+        if not np.allclose(before, world_per_px(image)):
             self.viewer.reset_view()
+
+    def _drawn(self) -> list[Layer]:
+        """Return the layers of ours that are there."""
+        return [layer for layer in self._owned if layer in self.viewer.layers]
+
+    def _follow(self, image: Layer) -> None:
+        """Let what is drawn go along when an image is moved, turned or stretched."""
+        for name in ("scale", "translate", "rotate", "shear", "affine"):
+            getattr(image.events, name).connect(self._follow_image)
+
+    def _follow_image(self, event: Any = None) -> None:
+        image = self.image_layer
+        stale = event is not None and event.source is not image
+        if image is None or self._following or stale:
+            return
+        for layer in self._drawn():
+            place_upon(layer, image)
 
     def share_units(self) -> None:
         """Let other images carry the units of the current one, each at its scale.
@@ -227,73 +249,3 @@ class Scene:
         """Turn napari's scale bar on."""
         bar = self.viewer.canvas.overlays.scale_bar
         bar.visible = True
-
-
-def source_of_layer(layer: Image) -> tuple[Source, str]:
-    """Make a source of a layer that napari or another plugin opened.
-
-    The file is read again, with its pixel size, where it is known and holds what the layer shows;
-    else the layer's own pixels are taken.
-
-    Returns
-    -------
-    source : Source
-    note : str
-        What cannot be restored or was changed, for the user; empty when nothing.
-
-    Raises
-    ------
-    UserError
-        When the layer is no image or series of images.
-    """
-    stored = layer.metadata.get("apgan") or {}
-    path = Path(stored.get("path") or layer.source.path or "")
-    if path.name and path.suffix.lower() in READABLE and path.is_file():
-        try:
-            source = open_source(path, dataset=stored.get("dataset") or None)
-        except UserError:
-            source = None
-        if source is not None and _shows(layer, source):
-            return source, source.note
-    data, notes = layer.data, []
-    if layer.multiscale:
-        data = data[0]
-        notes.append("its finest level is used")
-    if layer.rgb:
-        notes.append("its colours become one brightness")
-    source = source_from_array(data, layer.name, _calibration_of(layer), rgb=bool(layer.rgb))
-    if not path.name:
-        notes.append("no file holds it, so the project keeps a copy of its pixels (up to 512 MB)")
-    elif path.is_file():
-        notes.append(f"it differs from what {path.name} holds, so the project keeps its pixels")
-    note = f"{layer.name}: {'; '.join(notes)}." if notes else ""
-    return source, note
-
-
-def _shows(layer: Image, source: Source) -> bool:
-    """Whether a layer shows what its file holds: the same shape, and the same pixels at a few."""
-    if layer.multiscale or layer.rgb:
-        return False
-    shape = tuple(layer.data.shape)
-    wanted = (source.n_frames, *source.shape)
-    if shape not in (wanted, wanted[1:] if source.n_frames == 1 else wanted):
-        return False
-    first = layer.data if len(shape) == 2 else layer.data[0]
-    rows = slice(0, None, max(1, source.shape[0] // 16))
-    mine = np.asarray(first[rows], dtype=np.float64)
-    theirs = np.asarray(np.asarray(source.stack[0])[rows], dtype=np.float64)
-    return bool(np.allclose(mine, theirs, equal_nan=True))
-
-
-def _calibration_of(layer: Image) -> Calibration:
-    """Take a layer's own scale for a pixel size, where its units are lengths."""
-    units = [str(u) for u in layer.units[-2:]]
-    if not all(u in _UNIT_PM for u in units):
-        return Calibration()
-    y_pm, x_pm = (float(s) * _UNIT_PM[u] for s, u in zip(layer.scale[-2:], units, strict=True))
-    try:
-        return Calibration.from_pixel_size(
-            x_pm, y_pm, origin="file", note="the scale of the napari layer"
-        )
-    except UserError as error:
-        return Calibration(note=str(error))
