@@ -70,7 +70,7 @@ def conform(table: pd.DataFrame) -> pd.DataFrame:
         for name, (kind, default) in COLUMNS.items()
     }
     made = pd.DataFrame(
-        {k: pd.Series(v, dtype="str" if COLUMNS[k][0] == "str" else None) for k, v in out.items()}
+        {k: pd.Series(v, dtype="str") if COLUMNS[k][0] == "str" else v for k, v in out.items()}
     )
     if not np.isfinite(made[["x_px", "y_px"]].to_numpy()).all():
         raise UserError("The atom table has positions that are not numbers.")

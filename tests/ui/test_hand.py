@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QToolButton
 
 from napari_apgan.atoms import make_atoms, positions
 from napari_apgan.elements import Element
@@ -173,9 +174,9 @@ def test_keys_on_the_buttons_of_the_strip_never_reach_the_atoms(workbench):
     workbench.session.add_atoms(make_atoms(GRID, "Pb"))
     workbench.atoms.select([("label", 0)])
     strip = workbench.label_tab.hand
-    for button in (strip.quick, strip.sequence, strip.lasso, strip.erase):
+    for button in strip.findChildren(QToolButton):
         button.setFocus()
-        for key in (Qt.Key.Key_Delete, Qt.Key.Key_2, Qt.Key.Key_Right, Qt.Key.Key_E):
+        for key in (Qt.Key.Key_Delete, Qt.Key.Key_2, Qt.Key.Key_Right, Qt.Key.Key_E, Qt.Key.Key_G):
             QTest.keyClick(button, key)
     assert names(workbench) == ["Pb"] * 9
     assert np.allclose(positions(workbench.session.atoms()), GRID)
