@@ -139,6 +139,22 @@ def test_space_is_left_to_others_where_the_section_is_shut(scene, section, hand_
     assert workbench.atoms.selected == []
 
 
+def test_of_two_lists_the_one_with_something_new_is_walked(scene, section, hand_on):
+    workbench = scene[0]
+    canvas = hand_on(workbench)
+    went = []
+    other = lambda: True  # noqa: E731
+    workbench.prefer("next_atom", lambda: went.append(1), "Another list", other)
+    canvas.key(Qt.Key.Key_Space)
+    assert went == [1]
+    doubt(workbench, workbench.session.atoms()["id"].tolist()[:2])
+    canvas.key(Qt.Key.Key_Space)
+    assert section.doubts.current is not None
+    workbench.desk.actions.lead(other)
+    canvas.key(Qt.Key.Key_Space)
+    assert went == [1, 1]
+
+
 def test_an_area_is_painted(scene, section, hand_on):
     workbench, xy, _names = scene
     canvas = hand_on(workbench)

@@ -89,13 +89,14 @@ class DoctorSection(LabelSection):
         self._show()
 
     def _take_keys(self) -> None:
+        self._when = lambda: self.walking
         for name, deed, words in (
             ("next_atom", lambda: self.walk(1), "Next doubtful label"),
             ("previous_atom", lambda: self.walk(-1), "Previous doubtful label"),
             ("accept", self.fix, "Fix the doubtful label that is ringed"),
             ("ignore_suspect", self.leave, "Leave the doubtful label that is ringed for good"),
         ):
-            self.workbench.prefer(name, deed, words, lambda: self.walking)
+            self.workbench.prefer(name, deed, words, self._when)
 
     @property
     def walking(self) -> bool:
@@ -112,6 +113,7 @@ class DoctorSection(LabelSection):
             self.desk.say("There are no labels on this frame to check yet.")
         else:
             self._clear()
+            self.desk.actions.lead(self._when)
             self._ask()
 
     def _ask(self) -> None:

@@ -60,17 +60,13 @@ class DoubtList(QWidget):
         self._blink.setSingleShot(True)
         self._blink.setInterval(_BLINK_MS)
         self._blink.timeout.connect(self._shown_again)
+        self._when = self._walks
         for action, deed, words in (
+            ("accept", self.accept, "The element of this label is right"),
             ("next_atom", lambda: self.walk(1), "Next label whose element is in doubt"),
             ("previous_atom", lambda: self.walk(-1), "Previous label whose element is in doubt"),
         ):
-            workbench.prefer(action, deed, words, self._walks)
-        workbench.prefer(
-            "accept",
-            self.accept,
-            "The element of this label is right",
-            lambda: self._walks() and self.current is not None,
-        )
+            workbench.prefer(action, deed, words, self._when)
         self.hide()
 
     def _walks(self) -> bool:
@@ -95,6 +91,7 @@ class DoubtList(QWidget):
         self._list(table)
         self._draw(positions(table))
         if grown and self.layer is not None:
+            self._workbench.desk.actions.lead(self._when)
             self.layer.visible = False
             self._blink.start()
 
@@ -185,6 +182,7 @@ class DoubtList(QWidget):
         """End the doubt about the selected label, and go on."""
         current = self.current
         if current is None:
+            self.walk(1)
             return
         desk = self._workbench.desk
         desk.session.change_atoms([current], **desk.settled([current]))

@@ -240,6 +240,14 @@ class Actions:
             self.register(name, lambda: None, lambda: "")
         self._preferred.setdefault(name, []).insert(0, Preference(deed, words, when))
 
+    def lead(self, when: Callable[[], bool]) -> None:
+        """Let the deeds preferred under this very condition go before the other preferred ones.
+
+        A list calls it when it has something new to walk through.
+        """
+        for preferred in self._preferred.values():
+            preferred.sort(key=lambda p: p.when is not when)
+
     def _now(self, name: str) -> Preference | None:
         return next((p for p in self._preferred.get(name, ()) if p.when()), None)
 
