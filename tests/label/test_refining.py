@@ -65,3 +65,11 @@ def test_dark_atoms_are_fitted_by_their_contrast(labelled):
     dark = dict.fromkeys(labels["element"].unique(), "dark")
     done, bright = refine_labels(turned, labels, polarity=dark), refine_labels(frame, labels)
     np.testing.assert_allclose(positions(done.table), positions(bright.table), atol=0.05)
+
+
+def test_a_gaussian_each_is_another_fit(labelled):
+    frame, _, labels = labelled
+    each, together = refine_labels(frame, labels, shape="gaussian"), refine_labels(frame, labels)
+    assert not np.array_equal(positions(each.table), positions(together.table))
+    apart = np.hypot(*(positions(each.table) - positions(together.table)).T)
+    assert np.median(apart) < 0.3

@@ -114,6 +114,16 @@ def test_isolated_peaks_reach_the_bound(width):
     assert 0.5 < pull.std() < 1.6
 
 
+def test_gaussians_each_are_right_on_isolated_peaks_and_say_what_failed():
+    rng = np.random.default_rng(12)
+    frame, xy = isolated(rng, noise=5.0)
+    start = moved(make_atoms(np.concatenate([xy, [[30.0, 30.0]]]), "C"), rng, 0.3)
+    together, each = refine(frame, start), refine(frame, start, shape="gaussian")
+    assert (each["flag"].iloc[:-1] == "").all()
+    assert np.hypot(*(positions(each)[:-1] - xy).T).mean() < 0.15
+    assert not np.array_equal(positions(each), positions(together)), "another fit"
+
+
 def test_dark_atoms_are_fitted_as_minima_by_element():
     rng = np.random.default_rng(3)
     frame, xy = isolated(rng, noise=3.0)

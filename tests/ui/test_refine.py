@@ -51,6 +51,9 @@ def test_the_selected_ones_alone_are_refined(section, workbench, canvas, centres
     before = positions(workbench.session.atoms())
     canvas.click(*before[7])
     assert section.button.text() == "Refine the 1 selected"
+    section.shape.setFocus()
+    QTest.keyClick(section.shape, Qt.Key.Key_Down)
+    assert section.shape.currentData() == "gaussian"
     press(section, qtbot)
     after = positions(workbench.session.atoms())
     moved = np.hypot(*(after - before).T) > 0

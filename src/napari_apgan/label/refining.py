@@ -11,7 +11,7 @@ import pandas as pd
 
 from napari_apgan.elements import Polarity
 from napari_apgan.frames import Frame
-from napari_apgan.measure import refine
+from napari_apgan.measure import Shape, refine
 
 #: What a fit's flag begins with, and what each says in a count.
 FAILED = "fit: "
@@ -76,6 +76,7 @@ def refine_labels(
     *,
     ids: Collection[int] | None = None,
     polarity: Polarity | Mapping[str, Polarity] = "bright",
+    shape: Shape = "profile",
 ) -> Refined:
     """Refine labels on the raw frame, all together, since neighbours pull at each other.
 
@@ -88,13 +89,15 @@ def refine_labels(
         Which of them are wanted; all by default. The others help, and are left as they are.
     polarity : {"bright", "dark"} or mapping
         For all atoms, or by element.
+    shape : {"profile", "gaussian"}
+        As :func:`napari_apgan.measure.refine` takes it.
     """
     start = labels.reset_index(drop=True).copy()
     # A label stands where it was put, not where a map once had it.
     start[["x_map_px", "y_map_px"]] = np.nan
     said = start["flag"].to_numpy(dtype=object)
     start["flag"] = ["" if f.startswith(FAILED) else f for f in said]
-    fitted = refine(frame, start, polarity=polarity)
+    fitted = refine(frame, start, polarity=polarity, shape=shape)
     wanted = np.ones(len(start), bool) if ids is None else start["id"].isin(set(ids)).to_numpy()
     table, before = fitted[wanted].reset_index(drop=True), start[wanted]
     flags = table["flag"].to_numpy(dtype=object)

@@ -1,7 +1,7 @@
 """From maps to atoms: positions, error bars, bounds, and scores against a truth."""
 
 from .bounds import bayesian_pm, cramer_rao_pm, mean_radial_pm
-from .fit import learn_kernel, refine, usual_kernel
+from .fit import Shape, learn_kernel, refine, usual_kernel
 from .kernels import Kernel
 from .matching import match
 from .peaks import find_atoms
@@ -12,6 +12,7 @@ __all__ = [
     "FrameToScore",
     "Kernel",
     "Score",
+    "Shape",
     "bayesian_pm",
     "cramer_rao_pm",
     "find_atoms",

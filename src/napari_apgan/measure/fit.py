@@ -7,6 +7,7 @@ with all its tails or fringes, learned from the frame itself (:mod:`~.together`)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,8 @@ from .local import fit_locally, left_in_discs
 from .pieces import fit_in_pieces, is_large, learn_from_part
 
 Floats = NDArray[np.float64]
+#: What single atoms are taken for: one profile of the frame for all, or a Gaussian on a plane each.
+Shape = Literal["profile", "gaussian"]
 
 #: Atoms that a kernel takes to be learned from.
 FEWEST_FOR_A_KERNEL = 12
@@ -40,6 +43,7 @@ def refine(
     polarity: Polarity | Mapping[str, Polarity] = "bright",
     kernel: Kernel | None = None,
     prior: Kernel | None = None,
+    shape: Shape = "profile",
 ) -> pd.DataFrame:
     """Refine positions on the raw image, with standard errors.
 
@@ -58,6 +62,10 @@ def refine(
         What the kernel that is learned from the frame is drawn to where the frame leaves it open:
         on a perfect lattice all atoms have the same neighbours, and what a tail adds to a peak
         cannot be told from the peak (:func:`~napari_apgan.measure.usual_kernel`).
+    shape : {"profile", "gaussian"}
+        ``gaussian`` fits each atom by a Gaussian on a plane of its own, its neighbours' taken off
+        (:func:`~.local.fit_locally`): five to fifteen times faster, and less precise where atoms
+        overlap or have tails. It knows no kernel.
 
     Returns
     -------
@@ -90,6 +98,8 @@ def refine(
     mapped = atoms[["x_map_px", "y_map_px"]].to_numpy(np.float64)
     start = np.where(np.isfinite(mapped), mapped, atoms[["x_px", "y_px"]].to_numpy(np.float64))
     sign = _signs(atoms["element"], polarity)
+    if shape == "gaussian":
+        return fit_locally(frame, start, atoms["element"], sign).table(atoms, frame)
     return _fit(frame, start, atoms["element"], sign, kernel, prior).table(atoms, frame)
 
 
