@@ -100,9 +100,11 @@ class FitsResult(BaseModel):
 
     def report(self) -> str:
         """Return the table with what it needs to be read."""
+        theirs = any(line.method == ATOMAP for line in self.lines)
         heads = [
             *("case", "fit", "atoms", "failed", "error (pm)", "bound (pm)", "ratio", "gain"),
             *("bias / error", "within 1 error bar", "ms an atom", "asked"),
+            *(["beside atomap"] if theirs else []),
         ]
         rows = [
             [
@@ -117,22 +119,26 @@ class FitsResult(BaseModel):
                 f"{line.bias:.3f}",
                 "" if line.within is None else f"{100 * line.within:.1f} %",
                 f"{line.ms_an_atom:.2f}",
-                self._asked(line),
+                "" if line.method not in (OURS, PRIOR) else _asked(line),
+                *([self._beside(line)] if theirs else []),
             ]
             for line in self.lines
         ]
         return f"{table(heads, rows)}\n\n{self.frames} frames of each case. {self.machine}."
 
-    def _asked(self, line: Line) -> str:
-        if line.method in (OURS, PRIOR):
-            missed = line.missed
-            return "reached" if not missed else f"not reached: {', '.join(missed)}"
+    def _beside(self, line: Line) -> str:
+        """Say how a fit compares with atomap's of the same case."""
         theirs = self.of(line.case, ATOMAP)
         if theirs is None or line is theirs:
             return ""
         times = theirs.ms_an_atom / line.ms_an_atom
         precise = "less" if line.error_pm > theirs.error_pm else "more"
-        return f"{times:.0f} times faster than atomap, {precise} precise"
+        return f"{times:.0f} times faster, {precise} precise"
+
+
+def _asked(line: Line) -> str:
+    missed = line.missed
+    return f"not reached: {', '.join(missed)}" if missed else "reached"
 
 
 OURS, PRIOR, LOCAL, ATOMAP = "refine", "refine, usual kernel", "refine, Gaussians", "atomap"
