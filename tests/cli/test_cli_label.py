@@ -113,3 +113,23 @@ def test_the_atoms_between_are_added(sample, tmp_path, capsys):
     added = made[made["element"] == "Ti"]
     near = match(positions(added), positions(exact[exact["element"] == "Ti"]), 2.0)[0]
     assert len(near) > 0.97 * len(added) > 30
+
+
+def test_contrast_says_a_sentence_and_all_of_it_as_json(sample, capsys):
+    image, _ = sample
+    said = told(capsys, "contrast", image)
+    assert (said["polarity"], said["rings"], said["boundaries_px"]) == ("bright", False, [])
+    assert run(["label", "contrast", str(image)]) == 0
+    assert capsys.readouterr().out.strip() == said["sentence"]
+
+
+def test_refine_fits_labels_and_counts_what_failed(sample, tmp_path, capsys):
+    image, truth = sample
+    out = tmp_path / "refined.csv"
+    said = told(capsys, "refine", image, truth, "-o", out, "--shape", "gaussian")
+    table = read_atoms(out)
+    assert said["atoms"] == len(table) == len(read_atoms(truth))
+    failed = table["flag"].str.startswith("fit: ")
+    assert sum(said["failed"].values()) == failed.sum()
+    assert table.loc[~failed, "sigma_x_pm"].gt(0).all()
+    assert run(["label", "refine", str(image), str(truth), "-o", str(out), "--shape", "egg"]) == 2

@@ -10,7 +10,7 @@ import typer
 from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 
-from . import label_check, label_series
+from . import label_check, label_fit, label_series
 from .common import AsJson, MissingPixels, PixelSize, one_of, progress_bar, whole_numbers
 from .label_common import (
     Dataset,
@@ -99,6 +99,9 @@ def detect(
     between_rings: Annotated[
         bool, typer.Option("--between-rings", help="Atoms stand between rings, as in graphene.")
     ] = False,
+    several_sizes: Annotated[
+        bool, typer.Option("--several-sizes", help="Look for small and large spots at once.")
+    ] = False,
     frame: FrameNumber = 0,
     dataset: Dataset = "",
     pixel_size: PixelSize = None,
@@ -115,6 +118,7 @@ def detect(
         spacing_px=spacing,
         threshold=threshold,
         mode="dual" if between_rings else "peaks",
+        several_sizes=several_sizes,
     )
     table = write(found.assign(element=element), output, ground, frame)
     report(output, table, f"{len(table):,} candidates.", as_json=as_json)
@@ -294,6 +298,7 @@ def elements(
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
+    label_fit.register(group)
     label_series.register(group)
     label_check.register(group)
     app.add_typer(group)

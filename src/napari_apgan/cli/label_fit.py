@@ -1,0 +1,89 @@
+"""``apgan label contrast`` and ``refine``: what the pattern is, and fits on the raw frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_apgan.elements import Polarity
+from napari_apgan.measure import Shape
+
+from .common import AsJson, MissingPixels, PixelSize, listed, one_of, print_json
+from .label_common import (
+    Dataset,
+    FrameNumber,
+    Image,
+    Looks,
+    TableFile,
+    labels_of,
+    open_frame,
+    report,
+    write_table,
+)
+
+
+def register(group: typer.Typer) -> None:
+    """Add the verbs to the group."""
+
+    @group.command()
+    def contrast(
+        image: Image,
+        elements: Annotated[
+            str, typer.Option(help="What is in it, such as C or B,N: light ones make honeycombs.")
+        ] = "",
+        frame: FrameNumber = 0,
+        dataset: Dataset = "",
+        pixel_size: PixelSize = None,
+        missing: MissingPixels = "auto",
+        as_json: AsJson = False,
+    ) -> None:
+        """Say whether atoms are bright, dark or between clearer rings, and where that changes."""
+        from napari_apgan.label.contrast import assess_contrast
+
+        ground = open_frame(image, frame, dataset=dataset, pixel_size=pixel_size, missing=missing)
+        told = assess_contrast(ground, elements=listed(elements))
+        if not as_json:
+            typer.echo(told.sentence)
+            return
+        print_json(
+            {
+                "pattern": told.pattern,
+                "polarity": told.polarity,
+                "rings": told.rings,
+                "sureness": told.sureness,
+                "sentence": told.sentence,
+                "boundaries_px": [line.tolist() for line in told.boundaries],
+            }
+        )
+
+    @group.command()
+    def refine(
+        image: Image,
+        atoms: Annotated[Path, typer.Argument(metavar="ATOMS.csv", help="The labels.")],
+        output: TableFile,
+        polarity: Looks = "bright",
+        shape: Annotated[
+            str,
+            typer.Option(help="profile (one for all, learned) or gaussian (one each, fast)."),
+        ] = "profile",
+        frame: FrameNumber = 0,
+        dataset: Dataset = "",
+        pixel_size: PixelSize = None,
+        missing: MissingPixels = "auto",
+        as_json: AsJson = False,
+    ) -> None:
+        """Fit labels on the raw frame: positions below the pixel, with standard errors."""
+        from napari_apgan.label.refining import refine_labels
+
+        labels = labels_of(atoms, frame)
+        ground = open_frame(image, frame, dataset=dataset, pixel_size=pixel_size, missing=missing)
+        done = refine_labels(
+            ground,
+            labels,
+            polarity=one_of("--polarity", polarity, Polarity),
+            shape=one_of("--shape", shape, Shape),
+        )
+        table = write_table(done.table, output, ground, frame)
+        report(output, table, done.sentence, as_json=as_json, failed=done.failed)
