@@ -68,3 +68,9 @@ def test_answers_for_a_frame_that_was_left_are_not_shown(task, qtbot):
     with qtbot.waitSignal(task.cancelled):
         task._on_done(reply)
     assert done == []
+
+
+def test_no_section_is_wider_than_a_narrow_dock(workbench):
+    for kind in SECTIONS:
+        section = workbench.label_tab.sections.open(kind.name)
+        assert section.minimumSizeHint().width() <= 330, kind.name

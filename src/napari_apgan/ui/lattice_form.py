@@ -55,18 +55,20 @@ class LatticeForm:
         self.polarity_box.activated.connect(self._give_polarity)
         self.where_box = QComboBox()
         for title, name in (
-            ("whole image", "whole"),
-            ("complete regions", "regions"),
-            ("a box that I drag", "box"),
+            ("everywhere", "whole"),
+            ("in regions", "regions"),
+            ("in a box", "box"),
         ):
             self.where_box.addItem(title, name)
-        self.where_box.setToolTip("Where atoms are wanted")
+        self.where_box.setToolTip(
+            "Where atoms are wanted: everywhere, in the complete regions, or in a box that you drag"
+        )
         for box in (self.polarity_box, self.where_box):  # never wider than the dock
             box.setSizeAdjustPolicy(
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             )
         self.polarity_box.setMinimumContentsLength(5)
-        self.where_box.setMinimumContentsLength(10)
+        self.where_box.setMinimumContentsLength(8)
         self.grains = QCheckBox("several grains")
         self.grains.setChecked(True)
         self.grains.setToolTip("Go on with another lattice where the first one ends")
@@ -115,8 +117,8 @@ class LatticeForm:
         layout = QVBoxLayout(section)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        asking = row(QLabel("Atoms"), self.polarity_box, QLabel("in"), self.where_box)
-        asking.setStretch(3, 1)
+        asking = row(QLabel("Atoms"), self.polarity_box, self.where_box)
+        asking.setStretch(2, 1)
         layout.addLayout(asking)
         layout.addLayout(row(self.go, self.pick, self.structure))
         layout.addWidget(self.grains)

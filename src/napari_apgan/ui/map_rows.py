@@ -22,7 +22,7 @@ from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
 from napari_apgan.io import READABLE
 
-from .scene import source_of_layer
+from .layer_source import source_of_layer
 
 if TYPE_CHECKING:
     from .workbench import Workbench

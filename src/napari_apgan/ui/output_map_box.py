@@ -60,7 +60,7 @@ class OutputMapBox(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(row(heading("Output map"), 1, self.export_button, self.show_button))
-        layout.addLayout(row(QLabel("Radius of its discs"), 1, self.radius, self.unit))
+        layout.addLayout(row(QLabel("Radius of discs"), 1, self.radius, self.unit))
 
     def set_radius(self, own_px: float, auto_px: float, size_pm: float | None) -> None:
         """Show the radius that was set (0: none), that of the spacing (0: unknown), and units."""
