@@ -66,7 +66,9 @@ def register(group: typer.Typer) -> None:
         polarity: Looks = "bright",
         shape: Annotated[
             str,
-            typer.Option(help="profile (one for all, learned) or gaussian (one each, fast)."),
+            typer.Option(
+                help="profile (one for all, learned), gaussian (one each, fast) or ellipse (each)."
+            ),
         ] = "profile",
         frame: FrameNumber = 0,
         dataset: Dataset = "",

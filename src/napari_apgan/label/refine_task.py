@@ -21,7 +21,7 @@ class RefineOptions(BaseModel):
         Labels; all of the frame where it is empty.
     polarity : dict
         Contrast of each element.
-    shape : {"profile", "gaussian"}
+    shape : {"profile", "gaussian", "ellipse"}
         What single atoms are taken for.
     """
 

@@ -21,6 +21,7 @@ REASONS: dict[str, str] = {
     "fit: no peak there on the raw image": "without a peak there",
     "fit: moved too far from the map's position": "moved too far",
     "fit: the peak has no width of an atom": "of no atom's width",
+    "fit: the peak is too long for an atom": "too long for an atom",
     "fit: no solution": "without a solution",
 }
 #: Columns that a fit changes.
@@ -89,7 +90,7 @@ def refine_labels(
         Which of them are wanted; all by default. The others help, and are left as they are.
     polarity : {"bright", "dark"} or mapping
         For all atoms, or by element.
-    shape : {"profile", "gaussian"}
+    shape : {"profile", "gaussian", "ellipse"}
         As :func:`napari_apgan.measure.refine` takes it.
     """
     start = labels.reset_index(drop=True).copy()

@@ -18,6 +18,7 @@ from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 
+from .ellipses import fit_ellipses
 from .fits import Fits
 from .jointly import Begin, fits_of, kernel_of, run, spacing_px
 from .kernels import Kernel, half_widths, mean_kernel
@@ -25,8 +26,9 @@ from .local import fit_locally, left_in_discs
 from .pieces import fit_in_pieces, is_large, learn_from_part
 
 Floats = NDArray[np.float64]
-#: What single atoms are taken for: one profile of the frame for all, or a Gaussian on a plane each.
-Shape = Literal["profile", "gaussian"]
+#: What single atoms are taken for: one profile of the frame for all, a Gaussian on a plane each, or
+#: an ellipse each with those of its neighbours.
+Shape = Literal["profile", "gaussian", "ellipse"]
 
 #: Atoms that a kernel takes to be learned from.
 FEWEST_FOR_A_KERNEL = 12
@@ -62,10 +64,12 @@ def refine(
         What the kernel that is learned from the frame is drawn to where the frame leaves it open:
         on a perfect lattice all atoms have the same neighbours, and what a tail adds to a peak
         cannot be told from the peak (:func:`~napari_apgan.measure.usual_kernel`).
-    shape : {"profile", "gaussian"}
+    shape : {"profile", "gaussian", "ellipse"}
         ``gaussian`` fits each atom by a Gaussian on a plane of its own, its neighbours' taken off
         (:func:`~.local.fit_locally`): five to fifteen times faster, and less precise where atoms
-        overlap or have tails. It knows no kernel.
+        overlap or have tails. ``ellipse`` fits elliptical Gaussians, neighbours together on a local
+        plane (:func:`~.ellipses.fit_ellipses`): for columns that are not round. Neither knows a
+        kernel.
 
     Returns
     -------
@@ -100,6 +104,8 @@ def refine(
     sign = _signs(atoms["element"], polarity)
     if shape == "gaussian":
         return fit_locally(frame, start, atoms["element"], sign).table(atoms, frame)
+    if shape == "ellipse":
+        return fit_ellipses(frame, start, atoms["element"], sign).table(atoms, frame)
     return _fit(frame, start, atoms["element"], sign, kernel, prior).table(atoms, frame)
 
 

@@ -93,8 +93,9 @@ def fit_locally(frame: Frame, start: Floats, elements: pd.Series, sign: Floats) 
     model, derivatives = evaluate(windows, fitted)
     residual = windows.use * (windows.data - others - model)
     inverse = invert(derivatives, prior)
-    variance = _noise_variance(windows, model + others, residual, derivatives, inverse)
-    variance *= _inflation(frame, windows, residual, float(np.median(fitted[:, WIDTH])))
+    leverage = ((derivatives @ inverse) * derivatives).sum(axis=-1)
+    variance = noise_variance(windows, model + others, residual, leverage)
+    variance *= inflation(frame, windows, residual, float(np.median(fitted[:, WIDTH])))
     covariance = _covariance(windows, derivatives, variance, inverse)
     covariance *= selection(fitted[:, AMPLITUDE], covariance[:, AMPLITUDE, AMPLITUDE])[
         :, None, None
@@ -111,7 +112,7 @@ def fit_locally(frame: Frame, start: Floats, elements: pd.Series, sign: Floats) 
         chosen[:, WIDTH],
         chosen[:, LEVEL],
         guess[:, AMPLITUDE],
-        _intensity_error(fitted, covariance),
+        intensity_error(fitted, covariance),
         noise,
         flag,
         float((residual**2).sum() / max(windows.use.sum() - 7 * len(start), 1)),
@@ -125,7 +126,7 @@ def left_in_discs(frame: Frame, start: Floats, residual: NDArray[np.float32]) ->
     return float((squared * discs.use).sum() / max(discs.use.sum() - 3 * len(start), 1))
 
 
-def _intensity_error(p: Floats, covariance: Floats) -> Floats:
+def intensity_error(p: Floats, covariance: Floats) -> Floats:
     """Return the error of ``2π A s²``, with ``d(2π A s²) = 2π s² dA + 4π A s ds``."""
     area = 2 * np.pi * p[:, WIDTH] ** 2
     by_width = 4 * np.pi * p[:, AMPLITUDE] * p[:, WIDTH]
@@ -136,9 +137,7 @@ def _intensity_error(p: Floats, covariance: Floats) -> Floats:
     return deviation
 
 
-def _noise_variance(
-    w: Windows, model: Floats, residual: Floats, jacobian: Floats, inverse: Floats
-) -> Floats:
+def noise_variance(w: Windows, model: Floats, residual: Floats, leverage: Floats) -> Floats:
     """Variance of the noise in each pixel, ``a + b * model``, from the residuals of all atoms.
 
     Counting noise grows with the signal, so that one value a window would be too small on the
@@ -146,7 +145,6 @@ def _noise_variance(
     ``1 / (1 - leverage)``.
     """
     usable = w.use & (w.use.sum(axis=1) > 10)[:, None]
-    leverage = ((jacobian @ inverse) * jacobian).sum(axis=-1)
     squared = (residual**2 / np.maximum(1 - leverage, 0.1))[usable]
     if not squared.size:
         return np.ones_like(model)
@@ -179,7 +177,7 @@ def selection(amplitude: Floats, variance: Floats) -> Floats:
     return 1.0 / np.clip(1.0 - excess, 0.25, 1.0)
 
 
-def _inflation(frame: Frame, w: Windows, residual: Floats, width: float) -> float:
+def inflation(frame: Frame, w: Windows, residual: Floats, width: float) -> float:
     """How much correlated noise widens the variance of a position; 1 for white noise."""
     hits = np.bincount(w.index[w.use], minlength=frame.data.size).reshape(frame.shape)
     total = np.bincount(w.index[w.use], weights=residual[w.use], minlength=frame.data.size)
@@ -225,7 +223,7 @@ def _failures(
         (at_limit, "fit: the peak has no width of an atom"),
         (moved > 0.6 * radius, "fit: moved too far from the map's position"),
         (p[:, AMPLITUDE] * sign <= least, "fit: no peak there on the raw image"),
-        (_too_few_pixels(w, p), "fit: too few pixels were measured there"),
+        (too_few_pixels(w, p), "fit: too few pixels were measured there"),
         (w.inside_px < FEWEST_PIXELS * w.disc_px, "fit: cut by the border"),
     )
     for where, reason in reasons:
@@ -233,7 +231,7 @@ def _failures(
     return flag
 
 
-def _too_few_pixels(w: Windows, p: Floats) -> Bools:
+def too_few_pixels(w: Windows, p: Floats) -> Bools:
     """Say which peaks miss most of the pixels that tell their places, or those of one side.
 
     What a pixel tells goes with the slope squared, ``r² exp(-r² / s²)``. Missing pixels at random

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 
 #: What single atoms are taken for.
-SHAPES = {"profile": "one profile for all", "gaussian": "a Gaussian each (fast)"}
+SHAPES = {
+    "profile": "one profile for all",
+    "gaussian": "a Gaussian each (fast)",
+    "ellipse": "an ellipse each",
+}
 
 
 class RefineSection(LabelSection):
@@ -38,7 +42,8 @@ class RefineSection(LabelSection):
             self.shape.addItem(title, name)
         self.shape.setToolTip(
             "One profile with its tails or fringes, learned from the frame, is the most precise; "
-            "Gaussians are several times faster, and enough where atoms stand apart"
+            "Gaussians are several times faster, and enough where atoms stand apart; ellipses, "
+            "fitted with their neighbours', are for columns that are not round, and slow"
         )
         self.button = text_button(
             "Refine",
