@@ -175,7 +175,7 @@ def test_killing_napari_loses_no_click_and_no_training(real_data, tmp_path, wind
     try:
         assert len(workbench.session.atoms()) == labelled
         assert len(workbench.session.regions()) == 1
-        assert tab.monitor.running, "the training outlives napari and is shown again"
+        hand.turn(lambda: tab.monitor.running)  # the training outlives napari and is shown again
         assert tab.primary.text() == "Stop"
         hand.turn(lambda: bool(tab.progress.losses.series))
     finally:

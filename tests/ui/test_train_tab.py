@@ -248,6 +248,25 @@ def test_a_running_training_is_found_again_and_its_end_is_noticed(
     assert {s.name for s in tab.progress.quality.series} == {"agreement", "error"}
 
 
+def test_a_training_that_was_just_started_is_followed_as_soon_as_it_is_heard_of(
+    workbench, centres, tmp_path, qtbot
+):
+    label(workbench, centres)
+    project = workbench.session.project
+    run_dir = project.new_run_dir()
+    prepare_run(project.training_pairs(), run_dir, RunSettings(), project.elements)
+    workbench.session.save_as(tmp_path / "kept.apgan")
+    run_dir = workbench.session.project.runs()[-1]
+    workbench.session.close_project()
+    workbench.session.open_project(tmp_path / "kept.apgan")
+    tab = workbench.train_tab
+    assert not tab.monitor.running
+    with FileLock(run_dir / LOCK_FILE):
+        qtbot.waitUntil(lambda: tab.monitor.running, timeout=PATIENCE_MS)
+        assert tab.monitor.folder.path == run_dir
+        workbench.session.close_project()
+
+
 def test_estimates_and_scores_are_said_in_words():
     assert estimate_sentence(12, 130, measured=False).startswith("Roughly 10 s to a first model")
     assert "3 h at the most" in estimate_sentence(200, 10_000, measured=True)

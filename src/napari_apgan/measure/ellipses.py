@@ -168,10 +168,12 @@ def fit_ellipses(frame: Frame, start: Floats, elements: pd.Series, sign: Floats)
     -----
     Widths are the geometric means of the two. Standard errors come from the covariance of the fit
     with the neighbours open, and a variance of the pixels from the residuals as in
-    :func:`~.local.fit_locally`. On simulated ellipses (ratio 1.5) at three widths and more in noise
-    of a twentieth of their height they are right, and errors within 1.15 of the bound. Where peaks
-    are closer or the noise is weaker the rounds end before the discs agree wholly: at 2.5 widths
-    errors are 3 times the bound in noise of 0.4 %, and bars up to seven times too wide.
+    :func:`~.local.fit_locally`. On simulated ellipses (ratio 1.5) three to
+    four widths apart in noise of a twentieth of their height, two thirds of the errors lie within
+    one bar, and errors are within 1.1 of the bound. Nearer, or in weaker noise, the rounds end
+    before the discs agree wholly, and bars may be wrong either way: at 2.5 widths half as wide as
+    they should be in noise of a twentieth, and several times too wide in noise of 0.4 %, where
+    errors are 3 times the bound. The joint fit with one profile is better there.
     """
     width, limit = first_sizes(frame, start)
     guess = first_guess(cut_windows(frame, start, limit), start, width, sign)

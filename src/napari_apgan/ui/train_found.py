@@ -26,12 +26,15 @@ class Found:
     running : Trainer, optional
     interrupted : RunFolder, optional
         The newest run, where it was cut off and can go on.
+    starting : RunFolder, optional
+        The newest run, where its trainer has not been heard of yet.
     """
 
     ended: list[RunFolder]
     model: Path | None
     running: Trainer | None
     interrupted: RunFolder | None
+    starting: RunFolder | None
 
 
 def look_through(project: Project) -> Found:
@@ -47,4 +50,5 @@ def look_through(project: Project) -> Found:
         with_model[-1].path if with_model else None,
         find_running(runs),
         resumable[0] if resumable is not None and cut_off else None,
+        runs[-1] if runs and runs[-1].status() == "waiting" else None,
     )

@@ -13,6 +13,8 @@ from napari_apgan.train.runfolder import RunFolder, Status
 
 #: How often the events of a running training are read (ms): the curve moves twice a second.
 TAIL_MS = 500
+#: How often a trainer that was started a moment ago is looked for before it is given up.
+PATIENCE = 120
 
 
 class TrainMonitor(QObject):
@@ -31,6 +33,11 @@ class TrainMonitor(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(TAIL_MS)
         self._timer.timeout.connect(self.look)
+        self._expected: RunFolder | None = None
+        self._patience = 0
+        self._expecting = QTimer(self)
+        self._expecting.setInterval(TAIL_MS)
+        self._expecting.timeout.connect(self._look_out)
 
     @property
     def running(self) -> bool:
@@ -56,8 +63,22 @@ class TrainMonitor(QObject):
         """Follow a training that is running."""
         self.trainer = trainer
         self._seen = 0
+        self._expecting.stop()
         self._timer.start()
         self.updated.emit()
+
+    def expect(self, run: RunFolder) -> None:
+        """Follow a run as soon as its trainer is heard of: another window has just started it."""
+        self._expected, self._patience = run, PATIENCE
+        self._expecting.start()
+
+    def _look_out(self) -> None:
+        self._patience -= 1
+        run = self._expected
+        if run is not None and run.status() == "running":
+            self.follow(attach(run.path))
+        elif self._patience <= 0:
+            self._expecting.stop()
 
     def stop_training(self) -> None:
         """Ask the trainer to stop after its current step."""
@@ -67,6 +88,7 @@ class TrainMonitor(QObject):
     def let_go(self) -> None:
         """Follow nothing any more; the training goes on."""
         self._timer.stop()
+        self._expecting.stop()
         self.trainer = None
 
     def look(self) -> None:

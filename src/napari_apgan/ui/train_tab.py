@@ -278,6 +278,8 @@ class TrainTab(LazyTab):
             self.monitor.follow(found.running)
             name = found.running.run_dir.name
             self._workbench.say(f"The training {name} went on and is shown again.")
+        elif found.starting is not None:
+            self.monitor.expect(found.starting)
         elif found.ended:
             self._show_outcome(found.ended[-1])
             self._workbench.say(f"While napari was closed: {outcome_sentence(found.ended[-1])}")
