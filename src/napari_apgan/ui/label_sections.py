@@ -176,6 +176,10 @@ class FoldingSection(QWidget):
         super().__init__()
         self.kind, self._make = kind, make
         self.section: LabelSection | None = None
+        # A child, which goes when the section goes: a shot in flight would find it deleted.
+        self._scrolling = QTimer(self)
+        self._scrolling.setSingleShot(True)
+        self._scrolling.timeout.connect(self._scroll_into_view)
         self.toggle = QToolButton()
         self.toggle.setText(kind.title)
         self.toggle.setToolTip(kind.tooltip)
@@ -218,7 +222,7 @@ class FoldingSection(QWidget):
         super().resizeEvent(event)
         grown = event.size().height() > event.oldSize().height() > 0
         if grown and self.opened and not self.toggle.visibleRegion().isEmpty():
-            QTimer.singleShot(0, self._scroll_into_view)
+            self._scrolling.start()
 
     def _scroll_into_view(self) -> None:
         area = self.parentWidget()
@@ -238,7 +242,7 @@ class FoldingSection(QWidget):
             self.section.changed.emit()
         if opened and self.isVisible():
             # When its height is known.
-            QTimer.singleShot(0, self._scroll_into_view)
+            self._scrolling.start()
         _remember(self.kind.name, opened)
 
 

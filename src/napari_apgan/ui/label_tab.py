@@ -67,6 +67,12 @@ class LabelTab(QWidget):
         self.detection = Detection(self._desk, self.detect, search)
         self.contrast = ContrastAdvice(self._desk, self.detect)
         self._deed = workbench.open_image
+        self._revealed: QWidget | None = None
+        # A child, which goes when the tab goes: a shot in flight would find it deleted.
+        self._revealing = QTimer(self)
+        self._revealing.setSingleShot(True)
+        self._revealing.setInterval(20)
+        self._revealing.timeout.connect(self._reveal_now)
         self._build()
         self._connect()
         self.refresh()
@@ -222,7 +228,13 @@ class LabelTab(QWidget):
 
     def reveal(self, widget: QWidget) -> None:
         """Scroll to a widget, once the layout has made room for it."""
-        QTimer.singleShot(20, lambda: self.scroll.ensureWidgetVisible(widget, 0, 8))
+        self._revealed = widget
+        self._revealing.start()
+
+    def _reveal_now(self) -> None:
+        if self._revealed is not None:
+            self.scroll.ensureWidgetVisible(self._revealed, 0, 8)
+        self._revealed = None
 
     # --- simulated pairs -----------------------------------------------------------------------
 
