@@ -313,6 +313,32 @@ def test_the_command_that_is_printed_measures_the_same(
     assert "[1/1] graphene-2.35, lattice (1 thread), seed 0: map F1 0.9900" in printed.err
 
 
+def test_what_is_finished_is_told_of_without_measuring(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from napari_apgan import cli
+
+    recipe = recipe_of("fast")
+    for minutes, seed, digest in (
+        (1.0, 0, recipe),
+        (5.0, 0, recipe),
+        (5.0, 1, recipe),
+        (9.0, 0, "old"),
+    ):
+        kept = result(budget=Budget(minutes=minutes), seed=seed)
+        task = kept.task.model_copy(update={"recipe": digest})
+        kept = kept.model_copy(update={"about": kept.about.model_copy(update={"task": task})})
+        write_result(task.folder(tmp_path), kept)
+    words = ["bench", "precision", "--cases", "all", "--finished", "--results", str(tmp_path)]
+    assert cli.run(words) == 0
+    printed = capsys.readouterr().out
+    assert cells(printed, "cost", "`fast` (5 min), map")["seeds"] == "2"
+    assert "(1 min)" not in printed
+    assert "(9 min)" not in printed
+    assert cli.run([*words, "--seeds", "7"]) == 2
+    assert "no finished results" in capsys.readouterr().err
+
+
 def test_ctrl_c_ends_with_words_and_no_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

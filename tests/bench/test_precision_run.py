@@ -22,7 +22,7 @@ from napari_apgan.bench.precision.methods.by_name import (
 from napari_apgan.bench.precision.methods.lattice import LatticeMethod
 from napari_apgan.bench.precision.methods.method import MAP, Answers, Lesson, Method, timed
 from napari_apgan.bench.precision.run import Missing, Outcome, case_of, prior_pm, run_tasks
-from napari_apgan.bench.precision.tasks import Budget, Numbers, Redo, Result, Task
+from napari_apgan.bench.precision.tasks import Budget, Numbers, Redo, Result, Task, find_results
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
 from napari_apgan.models.presets import PRESETS
@@ -101,7 +101,7 @@ def run(frames: CaseData, tmp_path: Path, log: list[str], kept_limits: Path) -> 
         seeds: Sequence[int] = (0, 1),
         redo: Redo = "nothing",
         make: object = make,
-        finished_only: bool = False,
+        results: Path | None = None,
     ) -> list[Outcome]:
         tasks = list_tasks(["graphene-2.35"], [LATTICE, HALF], seeds, NUMBERS)
         return run_tasks(
@@ -110,7 +110,7 @@ def run(frames: CaseData, tmp_path: Path, log: list[str], kept_limits: Path) -> 
             make=make,  # type: ignore[arg-type]
             load=load,
             redo=redo,
-            finished_only=finished_only,
+            results=results,
         )
 
     yield run
@@ -150,16 +150,17 @@ def test_a_second_run_does_nothing_but_what_is_new(run: Run, log: list[str]) -> 
     assert [entry for entry in log if entry.startswith("fit")] == ["fit 1"]
 
 
-def test_what_is_not_finished_is_only_named_when_nothing_is_to_be_measured(
-    run: Run, log: list[str]
-) -> None:
-    run(seeds=(0,))
+def test_results_can_be_kept_apart_from_trainings(run: Run, log: list[str], tmp_path: Path) -> None:
+    figures = tmp_path / "figures"
+    first = rows(run(seeds=(0, 1), results=figures))
+    assert [p.name for p in figures.rglob("*") if p.is_file()] == ["result.json"] * 3
     log.clear()
-    *kept, missing = run(seeds=(0, 1), finished_only=True)
-    assert len(rows(kept)) == 2
-    assert isinstance(missing, Missing)
-    assert missing.reason == "not measured"
+    assert run(seeds=(0, 1), results=figures) == first
     assert not log
+    assert {r.task for r in find_results(figures)} == {r.task for r in first}
+    (figures / first[0].task.case / "a" / "b" / "seed0").mkdir(parents=True)
+    (figures / first[0].task.case / "a" / "b" / "seed0" / "result.json").write_text("{}")
+    assert len(find_results(figures)) == 3
 
 
 def test_columns_are_counted_again_without_asking_again(run: Run, log: list[str]) -> None:

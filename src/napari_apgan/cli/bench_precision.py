@@ -11,7 +11,7 @@ import typer
 from .common import AsJson, print_json
 
 #: Options that say where things go and nothing of what is measured.
-ELSEWHERE = ("work", "write", "as_json", "redo", "finished")
+ELSEWHERE = ("work", "write", "as_json", "redo")
 
 
 def register(bench: typer.Typer) -> None:
@@ -53,13 +53,19 @@ def register(bench: typer.Typer) -> None:
             bool, typer.Option("--quick", help="Smaller numbers, where none are given.")
         ] = False,
         work: Annotated[
-            Path, typer.Option(help="Keeps images, trainings and results: a second run goes on.")
+            Path, typer.Option(help="Keeps images, trainings and answers: a second run goes on.")
         ] = Path("apgan-precision"),
+        results: Annotated[
+            Path | None, typer.Option(help="Keeps the figures; by default in --work.")
+        ] = None,
         redo: Annotated[
             str, typer.Option(help="Make anew: nothing, columns, answers or training.")
         ] = "nothing",
         finished: Annotated[
-            bool, typer.Option("--finished", help="Measure nothing: tables of what is there.")
+            bool,
+            typer.Option(
+                "--finished", help="Measure nothing: tables of every result that is there."
+            ),
         ] = False,
         write: Annotated[
             Path | None, typer.Option(help="Put the tables between this document's markers.")
@@ -88,7 +94,7 @@ def register(bench: typer.Typer) -> None:
             finished_only=finished,
         )
         try:
-            done = carry_out(order, work)
+            done = carry_out(order, work, results)
         except KeyboardInterrupt:
             typer.echo("Stopped. What was finished is kept: the same command goes on.", err=True)
             raise typer.Exit(1) from None
@@ -104,11 +110,14 @@ def register(bench: typer.Typer) -> None:
 def command_line(ctx: typer.Context) -> str:
     """Return the command that measures the same, wherever its files are."""
     words = ["apgan", "bench", str(ctx.info_name)]
+    finished = bool(ctx.params.get("finished"))
     for option in ctx.command.params:
         value: Any = ctx.params.get(str(option.name))
         # 0 equals False, and is worth saying.
         unsaid = value is None or value is False or value == option.default
-        if option.name in ELSEWHERE or unsaid:
+        # Where results lie matters to those who want to see the same ones.
+        elsewhere = option.name in ELSEWHERE or (option.name == "results" and not finished)
+        if elsewhere or unsaid:
             continue
         words += [option.opts[0]] if value is True else [option.opts[0], str(value)]
     return shlex.join(words)

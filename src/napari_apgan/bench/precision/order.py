@@ -13,11 +13,11 @@ from napari_apgan.errors import UserError
 
 from . import report, run
 from .cases import CASES, CaseData, find_case
-from .methods.by_name import METHODS, list_tasks, make_method, parse_amounts
+from .methods.by_name import METHODS, choose_results, list_tasks, make_method, parse_amounts
 from .reach import reach_table
 from .run import Outcome, run_tasks
 from .target import target_report, to_target
-from .tasks import REDO, Numbers, Redo, Result, Task
+from .tasks import REDO, Numbers, Redo, Result, Task, find_results
 
 #: Numbers where none are given, and smaller ones to see that all works.
 USUAL: dict[str, Any] = {"frames": "10", "probes": 2, "seeds": "0,1,2"}
@@ -29,6 +29,16 @@ QUICK: dict[str, Any] = {
     "side": 128,
     "steps": "60",
 }
+
+
+class Choice(BaseModel):
+    """Which finished results are told of; all seeds where none is named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cases: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
 
 
 class Order(BaseModel):
@@ -43,8 +53,8 @@ class Order(BaseModel):
     seeds, numbers, threads
         Of that measurement.
     redo : {"nothing", "columns", "answers", "training"}
-    finished_only : bool
-        Whether only what is finished is told of.
+    finished : Choice, optional
+        What is told of, where nothing is to be measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,7 +65,7 @@ class Order(BaseModel):
     numbers: Numbers
     threads: int | None
     redo: Redo = "nothing"
-    finished_only: bool = False
+    finished: Choice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +141,10 @@ def make_order(
     level = next((r for r in REDO if r == redo), None)
     if level is None:
         raise UserError(f"--redo takes {', '.join(REDO)}, not {redo!r}.")
+    of_cases, of_methods = _names(cases, tuple(CASES)), _names(methods, METHODS)
     tasks = list_tasks(
-        _names(cases, tuple(CASES)),
-        _names(methods, METHODS),
+        of_cases,
+        of_methods,
         whole,
         numbers,
         minutes=parse_amounts(minutes, "--minutes"),
@@ -143,19 +154,32 @@ def make_order(
     )
     for name in {t.case for t in tasks}:
         find_case(name)
+    chosen = Choice(cases=of_cases, methods=of_methods, seeds=whole if seeds else ())
     return Order(
-        tasks=tuple(tasks),
+        tasks=() if finished_only else tuple(tasks),
         target=target,
         seeds=whole,
         numbers=numbers,
         threads=threads,
         redo=level,
-        finished_only=finished_only,
+        finished=chosen if finished_only else None,
     )
 
 
-def carry_out(order: Order, work: Path) -> Done:
-    """Measure what is not finished yet; see :func:`.run.run_tasks`."""
+def carry_out(order: Order, work: Path, results: Path | None = None) -> Done:
+    """Measure what is not finished yet; see :func:`.run.run_tasks`.
+
+    Raises
+    ------
+    UserError
+        When only what is finished is asked for, and nothing is.
+    """
+    if order.finished is not None:
+        c, folder = order.finished, results or work
+        kept = choose_results(find_results(folder), c.cases, c.methods, c.seeds)
+        if not kept:
+            raise UserError(f"There are no finished results of these in {folder}.")
+        return Done(kept, [])
 
     def load(task: Task) -> CaseData:
         return run.load(task, work)
@@ -166,7 +190,7 @@ def carry_out(order: Order, work: Path) -> Done:
         make=make_method,
         load=load,
         redo=order.redo,
-        finished_only=order.finished_only,
+        results=results,
     )
     timing: list[Outcome] = []
     if order.target:
@@ -178,6 +202,7 @@ def carry_out(order: Order, work: Path) -> Done:
             numbers=order.numbers,
             threads=order.threads,
             redo=order.redo,
+            results=results,
         )
     return Done(outcomes, timing)
 

@@ -87,7 +87,7 @@ def run_tasks(
     make: Maker,
     load: Loader,
     redo: Redo = "nothing",
-    finished_only: bool = False,
+    results: Path | None = None,
 ) -> list[Outcome]:
     """Measure every task that is not finished yet.
 
@@ -95,7 +95,7 @@ def run_tasks(
     ----------
     tasks : sequence of Task
     work : Path
-        Where everything is kept.
+        Where images, trainings and answers are kept.
     make : callable
         Makes the method of a task.
     load : callable
@@ -103,8 +103,8 @@ def run_tasks(
         one another, and not at all where all of them are finished.
     redo : {"nothing", "columns", "answers", "training"}
         What is made anew although it is there.
-    finished_only : bool
-        Measure nothing: tell of what is there.
+    results : Path, optional
+        Where the figures are kept: a few kB a task, unlike the rest; `work` when left out.
 
     Returns
     -------
@@ -113,20 +113,19 @@ def run_tasks(
     """
     out: list[Outcome] = []
     total = len(tasks)
+    results = results or work
     for _, group in groupby(tasks, key=lambda t: (t.case, t.numbers)):
         frames: _Frames | None = None
         for task in group:
             words = f"[{len(out) + 1}/{total}] {task}"
-            kept = read_result(task.folder(work), task) if redo == "nothing" else None
-            if kept is None and finished_only:
-                out.append(Missing(task, "not measured"))
-                continue
+            kept = read_result(task.folder(results), task) if redo == "nothing" else None
             if kept is None:
                 if frames is None:
                     say(f"{words}: frames")
                     frames = _Frames(load(task), task.folder(work).parents[1] / "limits.npz")
                 try:
                     kept = _measure(task, work, frames, make, redo, words)
+                    write_result(task.folder(results), kept)
                 except UserError as error:
                     say(f"{words}: {error}")
                     out.append(Missing(task, str(error)))
@@ -197,15 +196,13 @@ def _measure(
         raise UserError(
             f"The answers kept in {folder} are of other frames: run again with --redo answers."
         )
-    result = Result(
+    return Result(
         about=about,
         title=case.title,
         n_train=len(frames.data.train),
         n_validation=len(frames.data.validation),
         rows={label: count(frames.data, frames.marks(), t, label) for label, t in answers.items()},
     )
-    write_result(folder, result)
-    return result
 
 
 def _ask(

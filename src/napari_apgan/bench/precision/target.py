@@ -63,6 +63,7 @@ def to_target(
     threads: int | None = None,
     goal: Goal | None = None,
     redo: Redo = "nothing",
+    results: Path | None = None,
 ) -> list[Outcome]:
     """Train with one budget after another until the goal is met, for each start and seed.
 
@@ -88,7 +89,9 @@ def to_target(
                     budget=budget,
                     recipe=recipe_of(method),
                 )
-                (outcome,) = run_tasks([task], work, make=make, load=load, redo=redo)
+                (outcome,) = run_tasks(
+                    [task], work, make=make, load=load, redo=redo, results=results
+                )
                 out.append(outcome)
                 if isinstance(outcome, Missing) or goal.met(outcome.rows[MAP]):
                     break

@@ -218,6 +218,17 @@ def read_result(folder: Path, task: Task) -> Result | None:
     return result if result.task == task else None
 
 
+def find_results(folder: Path) -> list[Result]:
+    """Return every result that is kept in a folder, in no order that means anything."""
+    found = []
+    for path in sorted(folder.glob(f"*/*/*/seed*/{RESULT}")):
+        try:
+            found.append(Result.model_validate_json(path.read_bytes()))
+        except (ValidationError, OSError):
+            continue  # of an earlier version, or no result at all
+    return found
+
+
 def write_result(folder: Path, result: Result) -> None:
     """Keep a finished result."""
     _write(folder / RESULT, result.model_dump_json(indent=1))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from napari_apgan.bench.precision.cases import Case
-from napari_apgan.bench.precision.tasks import Budget, Numbers, Task
+from napari_apgan.bench.precision.tasks import Budget, Numbers, Result, Task
 from napari_apgan.errors import UserError
 from napari_apgan.models.presets import PRESETS
 
@@ -112,6 +112,54 @@ def list_tasks(
                     )
                 )
     return tasks
+
+
+def choose_results(
+    results: Iterable[Result], cases: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
+) -> list[Result]:
+    """Return results in the order of the tables, of each method and start those that cost most.
+
+    Parameters
+    ----------
+    results : iterable of Result
+    cases, methods : sequence of str
+        Wanted ones; what a preset gave with a recipe that is no longer its own is left out.
+    seeds : sequence of int
+        Wanted ones; all when empty.
+    """
+    chosen = [
+        r
+        for r in results
+        if r.task.case in cases
+        and r.task.method in methods
+        and r.task.recipe == recipe_of(r.task.method)
+        and (not seeds or r.task.seed in seeds)
+    ]
+    largest: dict[tuple[str, Numbers, str, str], float] = {}
+    for r in chosen:
+        largest[_kind(r.task)] = max(largest.get(_kind(r.task), 0.0), _size(r.task.budget))
+    chosen = [r for r in chosen if _size(r.task.budget) == largest[_kind(r.task)]]
+    order = {name: k for names in (cases, methods) for k, name in enumerate(names)}
+    return sorted(
+        chosen,
+        key=lambda r: (
+            order[r.task.case],
+            r.task.numbers.folder,
+            order[r.task.method],
+            r.task.budget.folder,
+            r.task.seed,
+        ),
+    )
+
+
+def _kind(task: Task) -> tuple[str, Numbers, str, str]:
+    """Return what budgets of are compared: a method on the frames of a case, from one start."""
+    return task.case, task.numbers, task.method, task.budget.init
+
+
+def _size(budget: Budget) -> float:
+    """Return a number that grows with a budget; minutes and steps are not mixed in one kind."""
+    return float(budget.minutes or budget.steps or 0.0)
 
 
 def recipe_of(method: str) -> str:
