@@ -84,7 +84,7 @@ class OutputMapBox(QWidget):
 
     def _show(self) -> None:
         auto = self._auto_px * self._factor
-        words = f"auto: {auto:.{0 if auto >= 20 else 1}f} {self.unit.currentText()}"
+        words = f"auto: {auto:.{0 if auto >= 20 else 1}f}"
         self.radius.blockSignals(True)
         self.radius.setSpecialValueText(words if auto > 0 else "auto")
         self.radius.setValue(self._own_px * self._factor)
