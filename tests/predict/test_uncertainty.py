@@ -62,6 +62,12 @@ def test_confidence_needs_a_calibrated_model_and_follows_its_card(unseen, predic
     expected = 1 / (1 + np.exp(-2.0 * np.log(p / (1 - p)) + 1.0))
     np.testing.assert_allclose(atoms["confidence"], expected)
     assert (atoms["sigma_map_x_pm"] > predicted.atoms["sigma_map_x_pm"]).all()
+    named = atoms["element"].iloc[0]
+    judged = judged.model_copy(update={"by_element": {named: 4.0}})
+    model = Model(plain.card.model_copy(update={"calibration": judged}), plain.network)
+    wider = predict_frame(model, unseen.frame, refine=False, device="cpu").atoms
+    times = np.where(atoms["element"] == named, 2.0, 1.0)
+    np.testing.assert_allclose(wider["sigma_map_x_pm"], times * atoms["sigma_map_x_pm"])
 
 
 def test_error_bars_stand_in_the_frames_own_pixels_also_where_it_is_resampled():

@@ -50,3 +50,20 @@ def test_only_what_is_held_out_counts():
     assert found.n_atoms == 0
     assert (found.slope, found.offset) == (1.0, 0.0)
     assert found.floor_px == pytest.approx(0.1)
+
+
+def test_error_bars_fit_each_element():
+    rng = np.random.default_rng(2)
+    calibrator = Calibrator()
+    mask = np.ones((300, 300), dtype=bool)
+    parts = [frame(rng, sigma) for sigma in (0.1, 0.5)]
+    for (predicted, spread, labelled), name in zip(parts, ("Pb", "Ti"), strict=True):
+        calibrator.add(
+            predicted.assign(element=name), spread, labelled.assign(element=name), mask, 2.0
+        )
+    found = calibrator.result(0.5)
+    for (_, spread, _), name, sigma in zip(parts, ("Pb", "Ti"), (0.1, 0.5), strict=True):
+        variance = spread.variance_px2(found.floor_px, found.factor) * found.by_element[name]
+        error = rng.normal(0, sigma, (len(variance), 2))
+        covered = coverage(error, np.repeat(np.sqrt(variance)[:, None], 2, axis=1))
+        assert covered["within_68"] == pytest.approx(0.683, abs=0.05)

@@ -177,3 +177,32 @@ def fit_spread(error_px: Floats, spread: Spread) -> tuple[float, float]:
             if unlikely < best:
                 best, chosen = unlikely, (floor, factor)
     return chosen
+
+
+def element_factors(
+    error_px: Floats, variance_px2: Floats, element: NDArray[np.str_]
+) -> dict[str, float]:
+    """Find for each element what makes the error bars of its atoms right.
+
+    Weak columns are further off than the blur of their discs says, beside strong ones.
+
+    Parameters
+    ----------
+    error_px : (N, 2) array
+        Errors of atoms along x and y.
+    variance_px2 : (N,) array
+        Their variance along each axis, as far as it is known for all elements together.
+    element : (N,) array of str
+
+    Returns
+    -------
+    dict
+        By element, the factor of the variance that is most likely for normal errors, held near 1 as
+        if a few atoms had asked for it.
+    """
+    squared = np.square(np.asarray(error_px, dtype=np.float64)).sum(axis=1) / variance_px2
+    factors = {}
+    for name in np.unique(element).tolist():
+        own = squared[element == name]
+        factors[name] = float((own.sum() + 2 * BELIEF) / (2 * len(own) + 2 * BELIEF))
+    return factors

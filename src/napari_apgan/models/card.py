@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -65,6 +65,8 @@ class HeldOutCalibration(BaseModel):
     ----------
     floor_px, factor : float
         Error bars of map positions: see :meth:`napari_apgan.measure.spread.Spread.variance_px2`.
+    by_element : mapping
+        What that variance is multiplied with for each element; 1 for those that are not there.
     slope, offset : float
         Confidence from probability: see :func:`napari_apgan.measure.calibration.calibrated`.
     n_atoms : int
@@ -75,6 +77,7 @@ class HeldOutCalibration(BaseModel):
 
     floor_px: float = Field(gt=0)
     factor: float = Field(gt=0)
+    by_element: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     slope: float = Field(default=1.0, gt=0)
     offset: float = 0.0
     n_atoms: int = 0

@@ -39,11 +39,10 @@ def with_error_bars(
         Of the frame; without one there are no error bars in pm.
     """
     found = card.calibration
-    variance = (
-        spread.variance_px2()
-        if found is None
-        else spread.variance_px2(found.floor_px, found.factor)
-    )
+    variance = spread.variance_px2()
+    if found is not None:
+        times = atoms["element"].map(lambda name: found.by_element.get(name, 1.0))
+        variance = spread.variance_px2(found.floor_px, found.factor) * times.to_numpy(np.float64)
     sigma = np.sqrt(variance)
     out = atoms.assign(
         sigma_map_x_pm=sigma / factors[1] * (calibration.x_pm or math.nan),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from napari_apgan.atoms import positions
 from napari_apgan.measure import match
 from napari_apgan.measure.calibration import fit_probability
-from napari_apgan.measure.spread import Spread, fit_spread
+from napari_apgan.measure.spread import Spread, element_factors, fit_spread
 from napari_apgan.models.card import HeldOutCalibration
 
 from .split import atoms_in
@@ -27,6 +27,7 @@ class Calibrator:
         self._true: list[NDArray[np.bool_]] = [np.empty(0, dtype=bool)]
         self._error: list[NDArray[np.float64]] = [np.empty((0, 2))]
         self._error_probability: list[NDArray[np.float64]] = [np.empty(0)]
+        self._error_element: list[NDArray[np.str_]] = [np.empty(0, dtype=np.str_)]
         self._spread: list[Spread] = [Spread(np.empty(0), np.empty(0), np.empty(0))]
 
     def add(
@@ -67,6 +68,7 @@ class Calibrator:
             good = (inside & whole)[rows[i]]
             self._error.append((a[i] - b[j])[good])
             self._error_probability.append(probability[rows[i[good]]])
+            self._error_element.append(np.full(int(good.sum()), name))
             self._spread.append(spread.of(rows[i[good]]))
 
     def probability(self) -> tuple[float, float]:
@@ -77,12 +79,13 @@ class Calibrator:
         """Calibrate; error bars are those of atoms of at least this probability."""
         slope, offset = self.probability()
         sure = np.concatenate(self._error_probability) >= threshold
-        floor, factor = fit_spread(
-            np.concatenate(self._error)[sure], Spread.join(self._spread).of(sure)
-        )
+        error, spread = np.concatenate(self._error)[sure], Spread.join(self._spread).of(sure)
+        floor, factor = fit_spread(error, spread)
+        element = np.concatenate(self._error_element)[sure]
         return HeldOutCalibration(
             floor_px=floor,
             factor=factor,
+            by_element=element_factors(error, spread.variance_px2(floor, factor), element),
             slope=slope,
             offset=offset,
             n_atoms=sum(map(len, self._probability)),
