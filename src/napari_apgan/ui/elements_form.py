@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import (
-    QApplication,
     QCheckBox,
     QComboBox,
     QHBoxLayout,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
 from napari_apgan.elements import Element, Polarity
 
 from .class_rows import ClassRows
+from .keep_row import KeepRow
 from .label_helper import LabelTask
 from .map_rows import MapRows
 from .task_bar import TaskBar
@@ -79,15 +79,14 @@ class ElementsForm:
         self.kinds_line = QWidget()
         self._kinds_row = QHBoxLayout(self.kinds_line)
         self._kinds_row.setContentsMargins(0, 0, 0, 0)
-        self.keep = text_button(
-            "Keep", section.keep, "The labels become what the rows say; one Ctrl+Z takes it back"
+        buttons = KeepRow(
+            section.keep,
+            section.discard,
+            section.command,
+            kept="The labels become what the rows say; one Ctrl+Z takes it back",
+            discarded="The labels stay as they are",
         )
-        self.discard = text_button("Discard", section.discard, "The labels stay as they are")
-        copy = text_button(
-            "Copy command",
-            lambda: QApplication.clipboard().setText(section.command()),
-            "The same as a command for the shell",
-        )
+        self.keep, self.discard = buttons.keep, buttons.discard
         widget = QWidget()
         layout = QVBoxLayout(widget)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -95,7 +94,7 @@ class ElementsForm:
         layout.addWidget(self.counts)
         layout.addWidget(self.kinds_line)
         layout.addWidget(self.rows)
-        layout.addLayout(row(self.keep, self.discard, 1, copy))
+        layout.addWidget(buttons)
         widget.hide()
         return widget
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QApplication,
     QCheckBox,
     QComboBox,
     QLabel,
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_apgan.elements import Polarity
 
 from .class_rows import ClassRows
+from .keep_row import KeepRow
 from .label_helper import LabelTask
 from .task_bar import TaskBar
 from .widgets import ElidedLabel, WrappedLabel, hint, row, text_button
@@ -147,15 +147,14 @@ class LatticeForm:
         self.keep_extra.toggled.connect(lambda _: section.draw())
         self.show_missing = QCheckBox("show missing places afterwards")
         self.show_missing.setChecked(True)
-        self.keep = text_button(
-            "Keep", section.keep, "The rings become labels; one Ctrl+Z takes all of them back"
+        buttons = KeepRow(
+            section.keep,
+            section.discard,
+            section.command,
+            kept="The rings become labels; one Ctrl+Z takes all of them back",
+            discarded="Nothing is added",
         )
-        self.discard = text_button("Discard", section.discard, "Nothing is added")
-        copy = text_button(
-            "Copy command",
-            lambda: QApplication.clipboard().setText(section.command()),
-            "The same as a command for the shell",
-        )
+        self.keep, self.discard = buttons.keep, buttons.discard
         widget = QWidget()
         layout = QVBoxLayout(widget)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -168,7 +167,7 @@ class LatticeForm:
         layout.addWidget(self.rows)
         layout.addWidget(self.keep_extra)
         layout.addWidget(self.show_missing)
-        layout.addLayout(row(self.keep, self.discard, 1, copy))
+        layout.addWidget(buttons)
         widget.hide()
         return widget
 

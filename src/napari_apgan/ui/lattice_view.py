@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .atoms_layer import rgba, symbols
+from .atoms_layer import rgba
 from .detect_found import radius_px
+from .points_view import PointsView
 
 if TYPE_CHECKING:
     from napari_apgan.label.sites import Sites
 
-    from .workbench import Workbench
-
-LAYER_NAME = "Proposed lattice"
 #: Atoms of one grain after the other; missing and extra ones have shapes of their own.
 GRAIN_SHAPES = ("disc", "diamond", "triangle_up", "triangle_down")
 GRAIN_SIGNS = "○◇△▽"
@@ -24,18 +22,12 @@ MISSING, EXTRA = "#FFB000", "#FF4040"
 _LEFT_OUT = "#808080"
 
 
-class LatticeView:
-    """Draws the sites of a proposal, in the colours of what their sublattices become.
+class LatticeView(PointsView):
+    """Draws the sites of a proposal, in the colours of what their sublattices become."""
 
-    Parameters
-    ----------
-    workbench : Workbench
-    """
-
-    def __init__(self, workbench: Workbench) -> None:
-        self._workbench = workbench
-        self.layer: Any = None
-        self._symbols: NDArray[Any] | None = None
+    layer_name = "Proposed lattice"
+    shapes = (*GRAIN_SHAPES, "square", "x")
+    least_px = 6
 
     def show(
         self,
@@ -83,11 +75,6 @@ class LatticeView:
             xy, np.zeros(len(xy), dtype=int), np.tile(rgba("#FFFFFF"), (len(xy), 1)), diameter_px
         )
 
-    def clear(self) -> None:
-        """Take the layer away."""
-        self._workbench.drop(self.layer)
-        self.layer = None
-
     def _draw(
         self,
         xy: NDArray[np.float64],
@@ -95,28 +82,14 @@ class LatticeView:
         border: NDArray[np.float32],
         diameter_px: float,
     ) -> None:
-        if self.layer is None or self.layer not in self._workbench.desk.viewer.layers:
-            self.layer = self._workbench.place(
-                "points",
-                np.empty((0, 2)),
-                name=LAYER_NAME,
-                border_width_is_relative=True,
-                canvas_size_limits=(6, 400),
-            )
-        if self._symbols is None:
-            self._symbols = symbols(*GRAIN_SHAPES, "square", "x")
-        layer, n = self.layer, len(xy)
-        face = np.zeros((n, 4), dtype=np.float32)
         crossed = kind == len(GRAIN_SHAPES) + 1
+        face = np.zeros((len(xy), 4), dtype=np.float32)
         face[crossed] = border[crossed]
-        with layer.events.blocker_all():
-            layer.selected_data = set()
-            layer.data = np.asarray(xy, dtype=np.float64)[:, ::-1].copy()
-            if n:
-                layer.face_color[:] = face
-                layer.border_color[:] = border
-                layer.size[:] = np.where(crossed, 0.7, 1.0) * diameter_px
-                layer.border_width[:] = np.where(crossed, 0.05, 0.14)
-                layer.symbol[:] = self._symbols[kind]
-            layer.antialiasing = 0 if n > self._workbench.atoms.fast_drawing_above else 1
-        layer.refresh(thumbnail=False)
+        self.fill(
+            xy,
+            kind,
+            face=face,
+            border=border,
+            size=np.where(crossed, 0.7, 1.0) * diameter_px,
+            border_width=np.where(crossed, 0.05, 0.14),
+        )
