@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, get_args
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_apgan.settings import Settings
 
@@ -172,14 +172,13 @@ class FoldingSection(QWidget):
         Returns the section.
     """
 
+    #: It was opened, or has more to show than before: it is to be seen.
+    grown = Signal(QWidget)
+
     def __init__(self, kind: SectionKind, make: Callable[[SectionKind], LabelSection]) -> None:
         super().__init__()
         self.kind, self._make = kind, make
         self.section: LabelSection | None = None
-        # A child, which goes when the section goes: a shot in flight would find it deleted.
-        self._scrolling = QTimer(self)
-        self._scrolling.setSingleShot(True)
-        self._scrolling.timeout.connect(self._scroll_into_view)
         self.toggle = QToolButton()
         self.toggle.setText(kind.title)
         self.toggle.setToolTip(kind.tooltip)
@@ -222,16 +221,7 @@ class FoldingSection(QWidget):
         super().resizeEvent(event)
         grown = event.size().height() > event.oldSize().height() > 0
         if grown and self.opened and not self.toggle.visibleRegion().isEmpty():
-            self._scrolling.start()
-
-    def _scroll_into_view(self) -> None:
-        area = self.parentWidget()
-        while area is not None and not isinstance(area, QScrollArea):
-            area = area.parentWidget()
-        if area is not None:
-            area.ensureWidgetVisible(self, 0, 0)
-            # Rather its beginning than its end, where not all of it fits.
-            area.ensureWidgetVisible(self.toggle, 0, 0)
+            self.grown.emit(self)
 
     def _apply(self, opened: bool) -> None:
         fold_arrow(self.toggle, opened=opened)
@@ -241,8 +231,7 @@ class FoldingSection(QWidget):
         if self.section is not None:
             self.section.changed.emit()
         if opened and self.isVisible():
-            # When its height is known.
-            self._scrolling.start()
+            self.grown.emit(self)
         _remember(self.kind.name, opened)
 
 
@@ -256,12 +245,14 @@ class SectionStack(QObject):
     """
 
     changed = Signal()
+    grown = Signal(QWidget)  # a FoldingSection
 
     def __init__(self, session: Session, workbench: Workbench) -> None:
         super().__init__()
         self._session, self._workbench = session, workbench
         self.folds = {kind.name: FoldingSection(kind, self._make) for kind in SECTIONS}
         for name, fold in self.folds.items():
+            fold.grown.connect(self.grown)
             if fold.kind.action:
                 workbench.register(fold.kind.action, lambda n=name: self.folds[n].made().act())
         self.columns = {stage: self._column(stage) for stage in get_args(Stage)}

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 
+#: What is scrolled to keeps this far from the edge (px).
+_MARGIN = 8
+
+
 class LabelTab(QWidget):
     """Shows what the session holds for this frame and passes on what the user wants.
 
@@ -142,6 +146,7 @@ class LabelTab(QWidget):
         session.calibration_changed.connect(self.refresh)
         self.detection.changed.connect(self.refresh)
         self.sections.changed.connect(self._show_next_act)
+        self.sections.grown.connect(self._keep_in_view)
 
     def _set_snapping(self, on: bool) -> None:
         self._desk.hand.snapping = on
@@ -223,7 +228,7 @@ class LabelTab(QWidget):
         """Open a section, bring it into view and return it."""
         self.close_simulate()
         section = self.sections.open(name)
-        self.reveal(section)
+        self.reveal(self.sections.folds[name])
         return section
 
     def reveal(self, widget: QWidget) -> None:
@@ -231,10 +236,18 @@ class LabelTab(QWidget):
         self._revealed = widget
         self._revealing.start()
 
+    def _keep_in_view(self, fold: QWidget) -> None:
+        """Scroll to a section, unless a part of one is about to be scrolled to."""
+        if self._revealed is None:
+            self.reveal(fold)
+
     def _reveal_now(self) -> None:
-        if self._revealed is not None:
-            self.scroll.ensureWidgetVisible(self._revealed, 0, 8)
-        self._revealed = None
+        widget, self._revealed = self._revealed, None
+        if widget is not None:
+            self.scroll.ensureWidgetVisible(widget, 0, _MARGIN)
+            # Rather its beginning than its end, where not all of it fits.
+            top = widget.mapTo(self.scroll.widget(), QPoint(0, 0)).y()
+            self.scroll.ensureVisible(0, top, 0, _MARGIN)
 
     # --- simulated pairs -----------------------------------------------------------------------
 
