@@ -336,7 +336,7 @@ class Desk(DeskLayers, Pointer, Acts):
     def draw_all(self) -> None:
         """Draw labels, regions and map of the current frame."""
         if self.scene.image_layer is not None:
-            self.regions.ensure()
+            self.ensure_layers()
         self._draw_atoms()
         self._draw_regions()
         self.order_layers()

@@ -67,6 +67,14 @@ class DeskLayers:
         self.order_layers()
         return layer
 
+    def ensure_layers(self) -> None:
+        """Make what is always there, as one change: napari builds its scene anew after each."""
+        views = (self.regions, self.atoms, self.marks)
+        if any(view.layer is None for view in views):
+            with self.scene.viewer.layers.batched_update():
+                for view in views:
+                    view.ensure()
+
     def order_layers(self) -> None:
         """Keep regions, atoms and cursor on top."""
         self.scene.raise_above(self.regions.layer, self.atoms.layer, self.marks.layer)

@@ -52,6 +52,13 @@ def placement(layer: Layer) -> dict[str, Any]:
 def place_upon(layer: Layer, image: Layer) -> None:
     """Put a 2-D layer exactly on the images of another."""
     for name, value in placement(image).items():
+        _transform(layer, name, value)
+
+
+def _transform(layer: Layer, name: str, value: Any) -> None:
+    """Set a part of a layer's place unless it is so: napari redraws everything after each."""
+    now = layer.affine.affine_matrix if name == "affine" else getattr(layer, name)
+    if not np.array_equal(now, value):
         setattr(layer, name, value)
 
 
@@ -74,9 +81,9 @@ def stretch(layer: Layer, factors: tuple[float, float]) -> None:
     # The affine transform comes after the others: its own shift is in the world.
     matrix = np.array(layer.affine.affine_matrix)
     matrix[:-1, -1] *= by
-    layer.scale = np.asarray(layer.scale) * by
-    layer.translate = np.asarray(layer.translate) * by
-    layer.affine = matrix
+    _transform(layer, "scale", np.asarray(layer.scale) * by)
+    _transform(layer, "translate", np.asarray(layer.translate) * by)
+    _transform(layer, "affine", matrix)
 
 
 def frame_of(layer: Layer, point: tuple[float, ...]) -> int:

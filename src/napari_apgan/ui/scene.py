@@ -129,9 +129,11 @@ class Scene:
         self.forget(layer)
 
     def drop_all(self) -> None:
-        """Remove every layer of ours."""
-        for layer in list(self._owned):
-            self.drop(layer)
+        """Remove every layer of ours, as one change: napari builds its scene anew after each."""
+        if self._owned:
+            with self.viewer.layers.batched_update():
+                for layer in list(self._owned):
+                    self.drop(layer)
 
     def forget(self, layer: Any) -> None:
         """Take a removed layer off the books."""
@@ -145,8 +147,9 @@ class Scene:
     def raise_above(self, *layers: Layer | None) -> None:
         """Put layers on top, in this order, the last one topmost."""
         stack = self.viewer.layers
-        for layer in layers:
-            if layer is not None and layer in stack and stack.index(layer) != len(stack) - 1:
+        raised = [layer for layer in layers if layer is not None and layer in stack]
+        if list(stack)[len(stack) - len(raised) :] != raised:
+            for layer in raised:
                 stack.move(stack.index(layer), len(stack))
 
     def uncover(self, layer: Layer) -> None:
