@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from qtpy.QtCore import QPoint
-from qtpy.QtWidgets import QScrollArea
+from qtpy.QtWidgets import QApplication, QScrollArea, QVBoxLayout, QWidget
 
 from napari_apgan.label.protocol import TaskDone
 from napari_apgan.settings import Settings
 from napari_apgan.ui.label_helper import LabelTask
-from napari_apgan.ui.label_sections import SECTIONS, label_helper_of
+from napari_apgan.ui.label_sections import (
+    SECTIONS,
+    FoldingSection,
+    LabelSection,
+    SectionStack,
+    label_helper_of,
+)
+from napari_apgan.ui.widgets import scrolled
 
 
 def test_sections_are_made_when_first_opened_and_remembered(workbench):
@@ -19,9 +28,43 @@ def test_sections_are_made_when_first_opened_and_remembered(workbench):
     fold.toggle.click()
     assert fold.section.isVisibleTo(workbench.label_tab)
     assert Settings.load().open_sections == ["import"]
+    again = SectionStack(workbench.session, workbench)
+    assert again.folds["import"].opened
+    assert again.folds["import"].section is None, "nobody has looked at it"
     fold.toggle.click()
     assert not fold.section.isVisibleTo(workbench.label_tab)
     assert Settings.load().open_sections == []
+
+
+def test_a_section_left_open_is_made_when_it_is_first_seen(qtbot):
+    def make(_kind):
+        section = LabelSection(None, SimpleNamespace(desk=None))
+        section.setMinimumHeight(200)
+        return section
+
+    fold, content = FoldingSection(SECTIONS[0], make), QWidget()
+    layout = QVBoxLayout(content)
+    layout.addSpacing(900)
+    layout.addWidget(fold)
+    area = scrolled(content)
+    qtbot.addWidget(area)
+    area.resize(300, 300)
+    fold.restore()
+    scrolls = []
+    fold.grown.connect(scrolls.append)
+    with qtbot.waitExposed(area):
+        area.show()
+    area.grab()
+    QApplication.processEvents()
+    assert fold.opened
+    assert fold.section is None
+    area.ensureWidgetVisible(fold)
+    qtbot.waitUntil(lambda: fold.height() > 200)
+    assert fold.section.isVisible()
+    assert scrolls == [], "it was not opened just now"
+    fold.toggle.click()
+    fold.toggle.click()
+    assert scrolls == [fold]
 
 
 def test_an_opened_section_scrolls_into_view(workbench, qtbot):

@@ -1,4 +1,4 @@
-"""The folding sections of the Label tab: what helps with labelling, made when first opened.
+"""The folding sections of the Label tab: what helps with labelling, made when first seen open.
 
 Each is a widget of its own that knows the session and the workbench. To add one, write the widget
 and a line in :data:`SECTIONS`.
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, get_args
 
-from qtpy.QtCore import QObject, Signal
-from qtpy.QtGui import QResizeEvent
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtGui import QPaintEvent, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_apgan.settings import Settings
@@ -78,7 +78,7 @@ class SectionKind:
     ----------
     name, title, tooltip : str
     module : str
-        Within `napari_apgan.ui`; imported when the section is first opened.
+        Within `napari_apgan.ui`; imported when the section is first seen open.
     widget : str
         Its :class:`LabelSection`.
     action : str
@@ -179,6 +179,12 @@ class FoldingSection(QWidget):
         super().__init__()
         self.kind, self._make = kind, make
         self.section: LabelSection | None = None
+        #: It is open as it was left: what then appears is not scrolled to.
+        self._restored = False
+        # A child, which goes when the section goes: a shot in flight would find it deleted.
+        self._seen = QTimer(self)
+        self._seen.setSingleShot(True)
+        self._seen.timeout.connect(self._unfold)
         self.toggle = QToolButton()
         self.toggle.setText(kind.title)
         self.toggle.setToolTip(kind.tooltip)
@@ -200,8 +206,14 @@ class FoldingSection(QWidget):
     def open(self) -> LabelSection:
         """Show the section, made if need be, and return it."""
         self.toggle.setChecked(True)
-        assert self.section is not None
-        return self.section
+        if self.made().isHidden():  # left open, and not seen so far
+            self._unfold()
+        return self.made()
+
+    def restore(self) -> None:
+        """Be open as it was left; the section is made when someone looks."""
+        self._restored = True
+        self.toggle.setChecked(True)
 
     def made(self) -> LabelSection:
         """Return the section, made if need be, open or not."""
@@ -216,23 +228,38 @@ class FoldingSection(QWidget):
         if self.opened and self.section is not None:
             self.section.refresh()
 
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Make what was left open when it is first looked at, after the painting."""
+        super().paintEvent(event)
+        if self._restored and (self.section is None or self.section.isHidden()):
+            self._seen.start()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep what has appeared in an open section in view."""
         super().resizeEvent(event)
-        grown = event.size().height() > event.oldSize().height() > 0
-        if grown and self.opened and not self.toggle.visibleRegion().isEmpty():
+        if not self.opened or not event.size().height() > event.oldSize().height() > 0:
+            return
+        if self._restored:
+            self._restored = False
+        elif not self.toggle.visibleRegion().isEmpty():
             self.grown.emit(self)
 
     def _apply(self, opened: bool) -> None:
         fold_arrow(self.toggle, opened=opened)
-        if opened or self.section is not None:
-            self.made().setVisible(opened)
-        self.refresh()
-        if self.section is not None:
-            self.section.changed.emit()
+        self._restored = self._restored and opened
+        if not self._restored:
+            self._unfold()
         if opened and self.isVisible():
             self.grown.emit(self)
         _remember(self.kind.name, opened)
+
+    def _unfold(self) -> None:
+        """Show the section while the heading says so, and hide it while not."""
+        if self.opened or self.section is not None:
+            section = self.made()
+            section.setVisible(self.opened)
+            self.refresh()
+            section.changed.emit()
 
 
 class SectionStack(QObject):
@@ -258,7 +285,7 @@ class SectionStack(QObject):
         self.columns = {stage: self._column(stage) for stage in get_args(Stage)}
         for name in Settings.load().open_sections:
             if name in self.folds:
-                self.folds[name].toggle.setChecked(True)
+                self.folds[name].restore()
 
     def _column(self, stage: str) -> QWidget:
         column = QWidget()
