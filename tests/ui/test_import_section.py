@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
 
 from napari_apgan.atoms import make_atoms, positions
 from napari_apgan.elements import Element
+from napari_apgan.io import export_atoms
 from napari_apgan.io.map_images import read_picture, unmix
 from napari_apgan.ui.output_map_export import export_channels, export_picture
 
@@ -53,6 +58,77 @@ def test_a_table_of_rows_and_columns_is_recognised_shown_and_added_at_once(
     assert "Import preview" not in workbench.desk.viewer.layers
     canvas.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert workbench.session.atoms().empty
+
+
+def point_roi(xy: np.ndarray) -> bytes:
+    """Return points between pixels as ImageJ writes them, counted from the corner of the first."""
+    head, second = bytearray(64), bytearray(64)
+    whole = np.floor(xy).astype(int)
+    left, top = whole.min(axis=0)
+    head[:10] = b"Iout" + struct.pack(">hBBh", 227, 10, 0, top)
+    head[10:18] = struct.pack(">hhhH", left, whole[:, 1].max() + 1, whole[:, 0].max() + 1, len(xy))
+    head[50:52] = struct.pack(">h", 128)
+    body = (whole - (left, top)).T.astype(">i2").tobytes() + xy.T.astype(">f4").tobytes()
+    head[60:64] = struct.pack(">i", 64 + len(body))
+    return bytes(head + body + second)
+
+
+def test_files_of_atomap_imagej_and_deeplabcut_come_in_by_the_mouse(
+    importing, workbench, centres, tmp_path, monkeypatch, qtbot
+):
+    form, session = importing.form, workbench.session
+
+    def choose(name):
+        monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / name), ""))
+        QTest.mouseClick(importing.import_button, LEFT)
+        qtbot.waitUntil(lambda: importing.placed is not None, timeout=20_000)
+        assert session.atoms().empty, "nothing is added before it is wished"
+
+    def added():
+        QTest.mouseClick(importing.add_button, LEFT)
+        table = session.atoms()
+        workbench.desk.undo()
+        return {n: positions(part) for n, part in table.groupby("element", observed=True)}
+
+    names = ["Pb", "Ti"] * (len(centres) // 2)
+    atoms, elements = make_atoms(centres, names), workbench.desk.elements
+    export_atoms(atoms, tmp_path / "lattice.hdf5", "atomap", elements=elements)
+    choose("lattice.hdf5")
+    assert form.note.text().startswith("2 sublattices of atomap")
+    assert np.allclose(importing.layer.data[:, ::-1], [*centres[::2], *centres[1::2]])
+    form.names.boxes["Ti"].setFocus()
+    form.names.boxes["Ti"].setCurrentText("Sr")
+    qtbot.waitUntil(lambda: "Sr" in set(importing.placed.atoms["element"]), timeout=20_000)
+    there = added()
+    assert set(there) == {"Pb", "Sr"}
+    assert np.allclose(there["Sr"], centres[1::2])
+
+    with zipfile.ZipFile(tmp_path / "RoiSet.zip", "w") as packed:
+        packed.writestr("Pb_0001.roi", point_roi(centres[:5] + 0.5))
+        packed.writestr("Ti_0002.roi", point_roi(centres[5:9] + 0.5))
+    choose("RoiSet.zip")
+    assert not form.first_pixel.isVisibleTo(form), "the file says where its pixels begin"
+    there = added()
+    assert np.allclose(there["Pb"], centres[:5], atol=1e-3)
+    assert np.allclose(there["Ti"], centres[5:9], atol=1e-3)
+
+    (x, y), (u, v) = centres[10], centres[12]
+    lines = (
+        "scorer,me,me,me,me,me,me",
+        "bodyparts,Pb1,Pb1,Pb1,Ti1,Ti1,Ti1",
+        "coords,x,y,likelihood,x,y,likelihood",
+        f"img0.png,{x},{y},0.95,{u},{v},0.25",
+    )
+    (tmp_path / "CollectedData_me.csv").write_text("\n".join(lines))
+    choose("CollectedData_me.csv")
+    assert importing.add_button.text() == "Add 2 labels"
+    form.likelihood.setFocus()
+    for _ in range(5):
+        QTest.keyClick(form.likelihood, Qt.Key.Key_Up)
+    qtbot.waitUntil(lambda: importing.add_button.text() == "Add 1 label", timeout=20_000)
+    there = added()
+    assert set(there) == {"Pb"}
+    assert np.allclose(there["Pb"], [centres[10]])
 
 
 def test_cancel_adds_nothing_and_takes_the_points_away(

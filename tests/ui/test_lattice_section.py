@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QFileDialog, QToolButton
 
 from napari_apgan.atoms import make_atoms, positions
 from napari_apgan.elements import Element
@@ -19,6 +19,24 @@ from napari_apgan.ui.lattice_names import first_guess
 pytestmark = pytest.mark.gui
 
 
+#: Heavy atoms at the corners of a cube of 320 pm, lighter ones in its middle.
+CIF = """data_bazr
+_cell_length_a 3.2
+_cell_length_b 3.2
+_cell_length_c 3.2
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M 'P 1'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+Ba1 Ba 0 0 0
+Zr1 Zr 0.5 0.5 0.5
+"""
 PICKS = ((40, 40), (56, 40), (40, 56))
 
 
@@ -166,6 +184,25 @@ def test_places_with_labels_are_skipped_and_a_sublattice_may_stay_out(scene, sec
     assert counts["Ti"] == 3
     assert counts["Sr"] >= 0.95 * len(strong) - 3
     assert "Sr" in [e.name for e in workbench.desk.elements]
+
+
+def test_a_structure_file_says_what_the_sites_hold(scene, section, tmp_path, monkeypatch, qtbot):
+    path = tmp_path / "bazr.cif"
+    path.write_text(CIF)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+    press(section.form.structure)
+    proposed(section, qtbot)
+    assert section.form.rows.elements == {"A": "Ba", "B": "Zr"}, "not those of the project"
+    assert section.form.structure_name.full_text == "bazr.cif"
+    words = shlex.split(section.command())
+    assert str(path) in words
+    section.form.zone.setFocus()
+    section.form.zone.selectAll()
+    QTest.keyClicks(section.form.zone, "0 1")
+    QTest.keyClick(section.form.zone, Qt.Key.Key_Return)
+    assert "A zone axis is three whole numbers" in scene[0].messages.text.text()
+    press(section.form.structure_line.findChild(QToolButton))
+    assert not section.form.structure_line.isVisibleTo(section)
 
 
 def test_discard_and_another_frame_leave_nothing_behind(scene, section, qtbot):
