@@ -69,15 +69,14 @@ def conform(table: pd.DataFrame) -> pd.DataFrame:
         else np.full(len(table), default, dtype=object if kind == "str" else kind)
         for name, (kind, default) in COLUMNS.items()
     }
-    made = pd.DataFrame(
+    if not all(np.isfinite(out[name]).all() for name in ("x_px", "y_px")):
+        raise UserError("The atom table has positions that are not numbers.")
+    unnamed = out["id"] < 0
+    if unnamed.any():
+        out["id"][unnamed] = max(int(out["id"].max()), -1) + 1 + np.arange(int(unnamed.sum()))
+    return pd.DataFrame(
         {k: pd.Series(v, dtype="str") if COLUMNS[k][0] == "str" else v for k, v in out.items()}
     )
-    if not np.isfinite(made[["x_px", "y_px"]].to_numpy()).all():
-        raise UserError("The atom table has positions that are not numbers.")
-    unnamed = made["id"].to_numpy() < 0
-    if unnamed.any():
-        made.loc[unnamed, "id"] = next_id(made) + np.arange(int(unnamed.sum()))
-    return made
 
 
 def _column(column: pd.Series, name: str) -> NDArray[Any]:
@@ -114,11 +113,8 @@ def empty_atoms() -> pd.DataFrame:
 def make_atoms(xy_px: ArrayLike, element: str | Sequence[str], **columns: Any) -> pd.DataFrame:
     """Make a table from (N, 2) positions x, y in px; scalars in `columns` fill every row."""
     xy = np.asarray(xy_px, dtype=np.float64).reshape(-1, 2)
-    base: dict[str, Any] = {"x_px": xy[:, 0], "y_px": xy[:, 1]}
-    table = pd.DataFrame(base)
-    for name, value in {"element": element, **columns}.items():
-        table[name] = value if len(table) else pd.Series(dtype=object)
-    return conform(table)
+    given: dict[str, Any] = {"element": element, **columns} if len(xy) else {"element": []}
+    return conform(pd.DataFrame({"x_px": xy[:, 0], "y_px": xy[:, 1], **given}))
 
 
 def positions(table: pd.DataFrame) -> NDArray[np.float64]:
@@ -133,9 +129,8 @@ def next_id(table: pd.DataFrame) -> int:
 
 def with_calibration(table: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
     """Return a copy with `x_pm`, `y_pm` computed from the positions in px."""
-    out = table.copy()
-    out[["x_pm", "y_pm"]] = calibration.to_pm(positions(table))
-    return out
+    x_pm, y_pm = calibration.to_pm(positions(table)).T
+    return table.assign(x_pm=x_pm, y_pm=y_pm)
 
 
 def concat(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

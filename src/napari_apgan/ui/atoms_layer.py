@@ -286,7 +286,7 @@ class AtomsView:
         diameter = self.fixed_size_px or 2.0 * self.radius_px
         # Smaller than its disc on the map below, a label would look like a ring: a predicted one.
         size = np.where(hollow, diameter, (1.15 if self._over_maps else 0.62) * diameter)
-        with layer.events.blocker_all():
+        with layer.events.blocker_all(), layer._block_refresh():
             layer.selected_data = set()
             same = len(layer.data) == n and len(layer.features) == n
             if same:
@@ -305,7 +305,7 @@ class AtomsView:
                 self._features = rows
                 self._set_features(layer, hollow, codes, kinds)
             layer.antialiasing = 0 if n > self.fast_drawing_above else 1
-        layer.refresh(thumbnail=False)
+        layer.refresh(thumbnail=not same)
 
     def _set_features(
         self,
