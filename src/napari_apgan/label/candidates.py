@@ -210,7 +210,8 @@ def _dual(centres: Floats, longest: float = 1.6) -> tuple[Floats, Ints]:
     except (QhullError, ValueError):  # fewer than three, or all on a line
         return np.empty((0, 2)), np.empty((0, 3), dtype=np.int64)
     triangles = centres[corners]
-    edges = np.linalg.norm(triangles - np.roll(triangles, 1, axis=1), axis=2)
+    sides = triangles - triangles[:, [1, 2, 0]]
+    edges = np.sqrt(sides[..., 0] ** 2 + sides[..., 1] ** 2)
     kept = edges.max(axis=1) < longest * np.median(edges)
     middles: Floats = triangles[kept].mean(axis=1)
     return middles, corners[kept]

@@ -270,7 +270,9 @@ class Detection:
                 canvas_size_limits=(6, 400),
             )
         else:
-            self._layer.data = self._xy[:, ::-1]
+            with self._layer._block_refresh():  # else napari draws all of them twice
+                self._layer.data = self._xy[:, ::-1]
+            self._layer.refresh(thumbnail=False)
 
     def keep(self) -> None:
         """Make the shown candidates labels, as one edit."""
