@@ -49,8 +49,8 @@ class Line(BaseModel):
         Root mean square along an axis.
     ratio : float
         Error over bound.
-    gain : float
-        Slope of found on true displacement.
+    gain, gain_error : float
+        Slope of found on true displacement, and its standard error.
     bias : float
         Largest mean error of an element along an axis, over the error.
     within : float or None
@@ -69,6 +69,7 @@ class Line(BaseModel):
     bound_pm: float
     ratio: float
     gain: float
+    gain_error: float
     bias: float
     within: float | None
     ms_an_atom: float
@@ -115,7 +116,7 @@ class FitsResult(BaseModel):
                 f"{line.error_pm:.3f}",
                 f"{line.bound_pm:.3f}",
                 f"{line.ratio:.3f}",
-                f"{line.gain:.3f}",
+                f"{line.gain:.3f} ± {line.gain_error:.3f}",
                 f"{line.bias:.3f}",
                 "" if line.within is None else f"{100 * line.within:.1f} %",
                 f"{line.ms_an_atom:.2f}",
@@ -272,6 +273,8 @@ def _judge(
     rms, least = np.sqrt((off**2).mean()), np.sqrt((best**2).mean())
     # Displacements are drawn alike for all: strong columns are found better, and count as much.
     gain = float((true * (true + off)).sum() / (true**2).sum())
+    left = off - (gain - 1) * true
+    gain_error = float(np.sqrt((left**2 * true**2).sum()) / (true**2).sum())
     bias = max(
         float(np.abs(own.mean(axis=0)).max() / np.sqrt((own**2).mean()))
         for own in (off[element == e] for e in np.unique(element))
@@ -286,6 +289,7 @@ def _judge(
         bound_pm=float(PIXEL_PM * least),
         ratio=float(rms / least),
         gain=gain,
+        gain_error=gain_error,
         bias=bias,
         within=float((np.abs(off) < bar).mean()) if known else None,
         ms_an_atom=1e3 * seconds / sum(len(f) for f in fitted),

@@ -143,8 +143,8 @@ def _draw(atoms: pd.DataFrame, side: int, shift: Floats, tails: bool) -> Floats:
     return image
 
 
-def bound_px(case: FitCase, made: Scanned) -> Floats:
-    """Return the (N, 2) bounds in px: what single atoms look like is taken as known."""
+def true_kernel(case: FitCase) -> Kernel:
+    """Return what single columns of a case look like."""
 
     def shape(r: Floats) -> Floats:
         parts = [p * np.exp(-0.5 * (r / (w * WIDTH_PX)) ** 2) for p, w in _parts(case.tails)]
@@ -152,7 +152,12 @@ def bound_px(case: FitCase, made: Scanned) -> Floats:
         return total
 
     reach = round((5.5 * TAIL_WIDTHS if case.tails else 7.0) * WIDTH_PX)
-    kernel = Kernel.of_shape(shape, Profile(0.5 * WIDTH_PX, reach), ["A", "B"])
+    return Kernel.of_shape(shape, Profile(0.5 * WIDTH_PX, reach), ["A", "B"])
+
+
+def bound_px(case: FitCase, made: Scanned) -> Floats:
+    """Return the (N, 2) bounds in px: what single atoms look like is taken as known."""
+    kernel = true_kernel(case)
     everything = concat([made.atoms, made.beyond])
     bound = cramer_rao_pm(made.frame, everything, noise=NOISE, kernel=kernel)[: len(made.atoms)]
     out: Floats = bound / PIXEL_PM

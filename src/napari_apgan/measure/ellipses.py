@@ -31,13 +31,12 @@ from .gaussians import (
     WIDTH,
     WIDTH_LIMITS,
     Bools,
+    First,
     Floats,
     Windows,
     X,
     Y,
     cut_windows,
-    first_guess,
-    first_sizes,
 )
 from .local import (
     LEAST_AMPLITUDE,
@@ -175,8 +174,8 @@ def fit_ellipses(frame: Frame, start: Floats, elements: pd.Series, sign: Floats)
     they should be in noise of a twentieth, and several times too wide in noise of 0.4 %, where
     errors are 3 times the bound. The joint fit with one profile is better there.
     """
-    width, limit = first_sizes(frame, start)
-    guess = first_guess(cut_windows(frame, start, limit), start, width, sign)
+    first = First.of(frame, start, sign)
+    width, limit, guess = first.width, first.radius, first.guess
     p = np.concatenate([guess[:, : WIDTH + 1], np.zeros((len(start), 2))], axis=1)
     planes = np.zeros((len(start), 3))
     planes[:, 0] = guess[:, LEVEL]

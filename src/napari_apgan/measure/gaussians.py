@@ -1,6 +1,6 @@
 """The fit behind :mod:`~napari_apgan.measure.fit`: many Gaussians on planes, all at once.
 
-Arrays are (atoms, pixels) and (atoms, pixels, parameters); one Gauss-Newton step moves all atoms.
+Arrays are (atoms, pixels) and (atoms, parameters, pixels); one Gauss-Newton step moves all atoms.
 """
 
 from __future__ import annotations
@@ -52,6 +52,27 @@ class Prior:
 
     width: Floats
     weight: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """What is seen of (N,) atoms at their starts: sizes, the pixels around, Gaussians on levels.
+
+    `guess` is (N, 7), made of the heights and levels that fit best at the first `width`; `radius`
+    is that of the `windows`.
+    """
+
+    width: Floats
+    radius: Floats
+    windows: Windows
+    guess: Floats
+
+    @classmethod
+    def of(cls, frame: Frame, start: Floats, sign: Floats) -> First:
+        """Look at (N, 2) starts; `sign` is +1 for bright atoms, -1 for dark ones."""
+        width, radius = first_sizes(frame, start)
+        windows = cut_windows(frame, start, radius)
+        return cls(width, radius, windows, first_guess(windows, start, width, sign))
 
 
 def first_sizes(frame: Frame, start: Floats) -> tuple[Floats, Floats]:
@@ -118,16 +139,28 @@ def cut_windows(frame: Frame, start: Floats, radius: Floats) -> Windows:
 
 
 def evaluate(w: Windows, p: Floats) -> tuple[Floats, Floats]:
-    """Return the model of each atom on its window (N, K), and its derivatives (N, K, 7)."""
+    """Return the model of each atom on its window (N, K), and its derivatives (N, 7, K)."""
     dx, dy = w.column - p[:, X, None], w.row - p[:, Y, None]
-    variance = p[:, WIDTH, None] ** 2
-    shape = np.exp(-(dx**2 + dy**2) / (2 * variance))
-    peak = p[:, AMPLITUDE, None] * shape
-    model = peak + p[:, LEVEL, None] + p[:, SLOPE_X, None] * dx + p[:, SLOPE_Y, None] * dy
-    by_width = peak * (dx**2 + dy**2) / (variance * p[:, WIDTH, None])
+    shape = _on_squares(w.column, w.row, p)
+    plane = p[:, LEVEL, None] + p[:, SLOPE_X, None] * dx + p[:, SLOPE_Y, None] * dy
     # The plane's own dependence on the centre is left out: the slopes take it up.
-    parts = (shape, peak * dx / variance, peak * dy / variance, by_width, np.ones_like(dx), dx, dy)
-    return model, np.stack(parts, axis=-1) * w.use[..., None]
+    parts = np.empty((len(p), 7, shape.shape[1]))
+    parts[:, AMPLITUDE] = shape * w.use
+    parts[:, LEVEL] = w.use
+    parts[:, SLOPE_X], parts[:, SLOPE_Y] = dx * w.use, dy * w.use
+    steep = parts[:, AMPLITUDE] * (p[:, AMPLITUDE] / p[:, WIDTH] ** 2)[:, None]
+    parts[:, X], parts[:, Y] = steep * dx, steep * dy
+    parts[:, WIDTH] = (parts[:, X] * dx + parts[:, Y] * dy) / p[:, WIDTH, None]
+    return p[:, AMPLITUDE, None] * shape + plane, parts
+
+
+def _on_squares(column: NDArray[Any], row: NDArray[Any], p: Floats) -> Floats:
+    """Return each atom's Gaussian of height 1 at (N, K) pixels of squares, row by row."""
+    side = round(np.sqrt(column.shape[1]))
+    scale = -0.5 / p[:, WIDTH, None] ** 2
+    along_x = np.exp(scale * (column[:, :side] - p[:, X, None]) ** 2)
+    along_y = np.exp(scale * (row[:, ::side] - p[:, Y, None]) ** 2)
+    return (along_y[:, :, None] * along_x[:, None, :]).reshape(column.shape)
 
 
 def first_guess(w: Windows, start: Floats, width: Floats, sign: Floats) -> Floats:
@@ -152,19 +185,14 @@ def other_atoms(frame: Frame, p: Floats, w: Windows) -> Floats:
     column = np.rint(p[:, X]).astype(np.intp)[:, None] + dx
     row = np.rint(p[:, Y]).astype(np.intp)[:, None] + dy
     inside = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
+    height = p[:, AMPLITUDE, None]
     whole = np.bincount(
         (row * columns + column)[inside],
-        weights=_peaks(p, column, row)[inside],
+        weights=(height * _on_squares(column, row, p))[inside],
         minlength=rows * columns,
     )
-    return whole[w.index] - _peaks(p, w.column, w.row)
-
-
-def _peaks(p: Floats, column: NDArray[Any], row: NDArray[Any]) -> Floats:
-    """Return each atom's Gaussian at (N, K) pixels."""
-    distance = (column - p[:, X, None]) ** 2 + (row - p[:, Y, None]) ** 2
-    peaks: Floats = p[:, AMPLITUDE, None] * np.exp(-distance / (2 * p[:, WIDTH, None] ** 2))
-    return peaks
+    others: Floats = whole[w.index] - height * _on_squares(w.column, w.row, p)
+    return others
 
 
 def advance(
@@ -180,7 +208,7 @@ def advance(
     model, jacobian = evaluate(w, p)
     residual = w.use * (w.data - others - model)
     normal = _normal(jacobian, prior)
-    pull = np.einsum("nki,nk->ni", jacobian, residual)
+    pull = (jacobian @ residual[..., None])[..., 0]
     pull[:, WIDTH] += prior.weight * (prior.width - p[:, WIDTH])
     scale = np.einsum("nii->ni", normal)
     damping = 1e-3 * scale + 1e-9 * scale.max(axis=1, keepdims=True) + 1e-12
@@ -200,7 +228,7 @@ def advance(
 
 def _normal(jacobian: Floats, prior: Prior) -> Floats:
     """Return the (N, 7, 7) normal matrices, the prior of the widths among them."""
-    normal: Floats = np.matmul(jacobian.transpose(0, 2, 1), jacobian)
+    normal: Floats = jacobian @ jacobian.transpose(0, 2, 1)
     normal[:, WIDTH, WIDTH] += prior.weight
     return normal
 

@@ -13,7 +13,7 @@ from napari_apgan.frames import Frame
 
 from .fisher import Correlations
 from .fits import Fits
-from .gaussians import AMPLITUDE, LEVEL, cut_windows, first_guess, first_sizes
+from .gaussians import AMPLITUDE, LEVEL, First
 from .kernels import Kernel, half_widths
 from .together import Together, fit_together
 
@@ -55,8 +55,8 @@ class Begin:
     @classmethod
     def of(cls, frame: Frame, elements: pd.Series, start: Floats, sign: Floats) -> Begin:
         """Look at Gaussians at the start."""
-        width, radius = first_sizes(frame, start)
-        guess = first_guess(cut_windows(frame, start, radius), start, width, sign)
+        first = First.of(frame, start, sign)
+        guess = first.guess
         names, element = np.unique(elements.to_numpy(str), return_inverse=True)
         heights = np.array([np.median(guess[element == e, AMPLITUDE]) for e in range(len(names))])
         scale, level = float(np.abs(heights).max()), float(np.median(guess[:, LEVEL]))
@@ -70,7 +70,7 @@ class Begin:
             heights / scale,
             guess,
             start,
-            float(np.median(width)),
+            float(np.median(first.width)),
             spacing_px(start),
         )
 

@@ -26,6 +26,7 @@ from .gaussians import (
     WIDTH,
     WIDTH_LIMITS,
     Bools,
+    First,
     Floats,
     Prior,
     Windows,
@@ -34,15 +35,16 @@ from .gaussians import (
     advance,
     cut_windows,
     evaluate,
-    first_guess,
     first_sizes,
     invert,
     other_atoms,
     width_prior,
 )
 
-#: Steps before the widths of an element are compared, and again after.
+#: Most steps before the widths of an element are compared, and again after.
 ROUNDS = 5
+#: Steps end when this part of the atoms moves by less than so many px.
+MOST, SETTLED = 0.9, 3e-3
 #: Lags in px over which the correlation of the residuals is taken into account.
 LAGS = 4
 #: Fraction of its disc that an atom needs inside the frame.
@@ -78,22 +80,16 @@ def fit_locally(frame: Frame, start: Floats, elements: pd.Series, sign: Floats) 
     errors themselves are 1.0 to 1.2 times the bound (:func:`~napari_apgan.measure.cramer_rao_pm`)
     for isolated peaks.
     """
-    width, radius = first_sizes(frame, start)
-    windows = cut_windows(frame, start, radius)
-    guess = first_guess(windows, start, width, sign)
-    prior = Prior(width, np.zeros(len(start)))
-    fitted = guess
-    for number in range(2 * ROUNDS):
-        if number == ROUNDS:
-            prior = width_prior(windows, fitted, other_atoms(frame, fitted, windows), elements)
-        fitted = advance(
-            windows, fitted, other_atoms(frame, fitted, windows), start, width, radius, prior
-        )
+    first = First.of(frame, start, sign)
+    width, radius, windows, guess = first.width, first.radius, first.windows, first.guess
+    fitted = _advanced(frame, first, guess, start, Prior(width, np.zeros(len(start))))
+    prior = width_prior(windows, fitted, other_atoms(frame, fitted, windows), elements)
+    fitted = _advanced(frame, first, fitted, start, prior)
     others = other_atoms(frame, fitted, windows)
     model, derivatives = evaluate(windows, fitted)
     residual = windows.use * (windows.data - others - model)
     inverse = invert(derivatives, prior)
-    leverage = ((derivatives @ inverse) * derivatives).sum(axis=-1)
+    leverage = ((inverse @ derivatives) * derivatives).sum(axis=1)
     variance = noise_variance(windows, model + others, residual, leverage)
     variance *= inflation(frame, windows, residual, float(np.median(fitted[:, WIDTH])))
     covariance = _covariance(windows, derivatives, variance, inverse)
@@ -117,6 +113,17 @@ def fit_locally(frame: Frame, start: Floats, elements: pd.Series, sign: Floats) 
         flag,
         float((residual**2).sum() / max(windows.use.sum() - 7 * len(start), 1)),
     )
+
+
+def _advanced(frame: Frame, first: First, p: Floats, start: Floats, prior: Prior) -> Floats:
+    """Make steps until most atoms stand still."""
+    for _ in range(ROUNDS):
+        before, others = p, other_atoms(frame, p, first.windows)
+        p = advance(first.windows, p, others, start, first.width, first.radius, prior)
+        moved = np.abs(p[:, X:WIDTH] - before[:, X:WIDTH]).max(axis=1)
+        if float(np.quantile(moved, MOST)) < SETTLED:
+            break
+    return p
 
 
 def left_in_discs(frame: Frame, start: Floats, residual: NDArray[np.float32]) -> float:
@@ -162,8 +169,8 @@ def _covariance(w: Windows, jacobian: Floats, variance: Floats, inverse: Floats)
 
     ``(JᵀJ)⁻¹ Jᵀ V J (JᵀJ)⁻¹`` with the variances V of the pixels.
     """
-    weighted = jacobian * (variance * w.use)[..., None]
-    covariance: Floats = inverse @ np.matmul(jacobian.transpose(0, 2, 1), weighted) @ inverse
+    weighted = jacobian * (variance * w.use)[:, None]
+    covariance: Floats = inverse @ (weighted @ jacobian.transpose(0, 2, 1)) @ inverse
     return covariance
 
 
@@ -188,15 +195,16 @@ def inflation(frame: Frame, w: Windows, residual: Floats, width: float) -> float
         return 1.0
     factor = np.zeros(2)
     rows, columns = frame.shape
-    for j in range(-LAGS, LAGS + 1):
-        for i in range(-LAGS, LAGS + 1):
-            a = (slice(max(j, 0), rows + min(j, 0)), slice(max(i, 0), columns + min(i, 0)))
-            b = (slice(max(-j, 0), rows - max(j, 0)), slice(max(-i, 0), columns - max(i, 0)))
-            both = known[a] & known[b]
-            if both.sum() < 50:
+    for j in range(LAGS + 1):
+        for i in range(-LAGS if j else 0, LAGS + 1):
+            a = (slice(j, rows), slice(max(i, 0), columns + min(i, 0)))
+            b = (slice(0, rows - j), slice(max(-i, 0), columns - max(i, 0)))
+            both = int(np.count_nonzero(known[a] & known[b]))
+            if both < 50:
                 continue
-            correlation = float((image[a] * image[b])[both].mean()) / power
-            weight = np.exp(-(i * i + j * j) / (4 * width**2))
+            # What is not known is 0 in the image. A lag and its opposite are one product.
+            correlation = float((image[a] * image[b]).sum()) / both / power
+            weight = np.exp(-(i * i + j * j) / (4 * width**2)) * (2 if i or j else 1)
             lag = np.array([i, j], dtype=np.float64)
             factor += correlation * weight * (1 - lag**2 / (2 * width**2))
     return float(np.clip(factor.mean(), 1.0, 25.0))
