@@ -52,6 +52,21 @@ def test_without_such_an_area_there_is_none(regions: tuple[Region, ...]) -> None
     assert usual_of([lattice_pair(regions=regions)], ELEMENTS) is None
 
 
+def test_it_begins_where_the_network_sees_atoms_if_it_sees_what_is_labelled() -> None:
+    pair = lattice_pair(size=96)
+    truth = pair.atoms
+    jitter = np.random.default_rng(0).normal(0, 0.9, (len(truth), 2))
+    labels = truth.assign(x_px=truth["x_px"] + jitter[:, 0], y_px=truth["y_px"] + jitter[:, 1])
+    labels = labels[np.arange(len(labels)) % 20 > 0]
+    spoiled = replace(pair, atoms=labels.reset_index(drop=True))
+    from_labels = usual_of([spoiled], ELEMENTS)
+    seen = usual_of([spoiled], ELEMENTS, lambda frame: truth)
+    right = usual_of([pair], ELEMENTS)
+    assert seen == right
+    assert from_labels != right
+    assert usual_of([spoiled], ELEMENTS, lambda frame: truth.iloc[::3]) == from_labels
+
+
 def test_experimental_frames_go_before_simulated_ones() -> None:
     simulated = replace(lattice_pair(size=128, seed=1), origin="simulated")
     real = lattice_pair(size=64)

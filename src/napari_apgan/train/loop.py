@@ -8,12 +8,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import torch
 
+from napari_apgan.frames import Frame
 from napari_apgan.io.pairs import Pair
 from napari_apgan.models.card import read_card
 from napari_apgan.models.modelfile import load_model, save_model
-from napari_apgan.predict.inference import choose_device
+from napari_apgan.predict.inference import choose_device, predict_frame
 
 from .balance import Balance
 from .begin import count_atoms, first_card, open_dataset, read_split, usable_cores
@@ -246,10 +248,15 @@ class Training:
         # Where elements are mere contrasts, frames of many materials have nothing in common.
         if not best.is_file() or self.card.by_contrast:
             return
-        kernel = usual_of(self.pairs, self.run_file.elements)
+        model = load_model(best)
+
+        def find(frame: Frame) -> pd.DataFrame:
+            return predict_frame(model, frame, refine=False, device=str(self.device)).atoms
+
+        kernel = usual_of(self.pairs, self.run_file.elements, find)
         if kernel is not None:
             self.card = self.card.model_copy(update={"kernel": kernel})
-            save_model(best, load_model(best).network, self.card)
+            save_model(best, model.network, self.card)
 
     def _finished(self) -> bool:
         patience = self.recipe.patience

@@ -7,7 +7,7 @@ little. Labelled frames with displacements and defects can.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from napari_apgan.atoms import positions
 from napari_apgan.elements import Element
 from napari_apgan.frames import Frame
 from napari_apgan.io.pairs import Pair
-from napari_apgan.measure import usual_kernel
+from napari_apgan.measure import match, usual_kernel
 from napari_apgan.models.card import UsualKernel
 from napari_apgan.regions import learn_mask
 
@@ -26,9 +26,17 @@ from napari_apgan.regions import learn_mask
 AREAS = 2
 #: An area with more than this part left out by other regions tells too little of tails.
 LEAST_FULL = 0.8
+#: What the network sees counts where so much of it and of the labels are one, within so many px.
+LEAST_AGREED = 0.8
+SAME_PX = 3.0
+
+#: Finds the atoms of a frame.
+Find = Callable[[Frame], pd.DataFrame]
 
 
-def usual_of(pairs: Sequence[Pair], elements: Sequence[Element]) -> UsualKernel | None:
+def usual_of(
+    pairs: Sequence[Pair], elements: Sequence[Element], find: Find | None = None
+) -> UsualKernel | None:
     """Learn the usual kernel from the complete areas with most labels.
 
     Parameters
@@ -37,6 +45,9 @@ def usual_of(pairs: Sequence[Pair], elements: Sequence[Element]) -> UsualKernel 
         Of one pixel size. Experimental ones go first where there are any.
     elements : sequence of Element
         With the sign of their atoms.
+    find : callable, optional
+        What the trained network sees; the labels stand where it sees too little of them, and where
+        it is left out.
 
     Returns
     -------
@@ -46,7 +57,8 @@ def usual_of(pairs: Sequence[Pair], elements: Sequence[Element]) -> UsualKernel 
     real = [p for p in pairs if p.origin != "simulated"]
     areas = [area for pair in real or pairs for area in _areas(pair, {e.name for e in elements})]
     areas.sort(key=lambda a: -len(a[1]))
-    learned = usual_kernel(areas[:AREAS], polarity={e.name: e.polarity for e in elements})
+    chosen = [(frame, _seen(frame, atoms, find)) for frame, atoms in areas[:AREAS]]
+    learned = usual_kernel(chosen, polarity={e.name: e.polarity for e in elements})
     if learned is None or not np.isfinite(learned.weights).all():
         return None
     return UsualKernel(
@@ -55,6 +67,16 @@ def usual_of(pairs: Sequence[Pair], elements: Sequence[Element]) -> UsualKernel 
         weights=tuple(learned.weights.tolist()),
         blur_px2=dict(learned.blur_px2),
     )
+
+
+def _seen(frame: Frame, labelled: pd.DataFrame, find: Find | None) -> pd.DataFrame:
+    """Return what the network sees of labelled atoms, or these where that is not much."""
+    if find is None:
+        return labelled
+    found = find(frame)
+    found = found[found["element"].isin(set(labelled["element"]))]
+    same = len(match(positions(found), positions(labelled), SAME_PX)[0])
+    return found if same > LEAST_AGREED * max(len(found), len(labelled)) else labelled
 
 
 def _areas(pair: Pair, names: set[str]) -> list[tuple[Frame, pd.DataFrame]]:
