@@ -66,7 +66,7 @@ def refine(
         cannot be told from the peak (:func:`~napari_apgan.measure.usual_kernel`).
     shape : {"profile", "gaussian", "ellipse"}
         ``gaussian`` fits each atom by a Gaussian on a plane of its own, its neighbours' taken off
-        (:func:`~.local.fit_locally`): five to fifteen times faster, and less precise where atoms
+        (:func:`~.local.fit_locally`): ten to thirty times faster, and less precise where atoms
         overlap or have tails. ``ellipse`` fits elliptical Gaussians, neighbours together on a local
         plane (:func:`~.ellipses.fit_ellipses`): for columns that are not round. Neither knows a
         kernel.
