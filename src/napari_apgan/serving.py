@@ -30,6 +30,8 @@ PROGRESS_INTERVAL = 0.1
 GRACE = 10.0
 
 _T = TypeVar("_T")
+_Request = TypeVar("_Request")
+_Reply = TypeVar("_Reply")
 
 
 class Message(BaseModel):
@@ -96,8 +98,7 @@ def encode(message: BaseModel) -> bytes:
     return message.model_dump_json().encode("utf-8") + b"\n"
 
 
-def decode(adapter: TypeAdapter[_T], what: str, line: bytes) -> _T:
-    """Read a message; `ValueError` with one sentence when the line is no `what`."""
+def _decode(adapter: TypeAdapter[_T], what: str, line: bytes) -> _T:
     try:
         return adapter.validate_json(line)
     except ValidationError as error:
@@ -141,6 +142,42 @@ class LineDecoder(Generic[_T]):
         return messages
 
 
+class Language(Generic[_Request, _Reply]):
+    """What one kind of helper is asked and what it answers.
+
+    Parameters
+    ----------
+    module : str
+        The package that the helper runs.
+    requests, replies : TypeAdapter
+        All messages to it, and all from it.
+    """
+
+    def __init__(
+        self, module: str, requests: TypeAdapter[_Request], replies: TypeAdapter[_Reply]
+    ) -> None:
+        self._module, self._requests, self._replies = module, requests, replies
+
+    def request(self, line: bytes) -> _Request:
+        """Read a request; `ValueError` with one sentence when the line is none."""
+        return _decode(self._requests, "request", line)
+
+    def reply(self, line: bytes) -> _Reply:
+        """Read a reply; `ValueError` with one sentence when the line is none."""
+        return _decode(self._replies, "reply", line)
+
+    def replies(self) -> LineDecoder[_Reply]:
+        """Return what puts replies together as they arrive from a pipe."""
+        return LineDecoder(self.reply)
+
+    def command(self, python: str | Path) -> list[str]:
+        """Return the command that starts the helper with this Python.
+
+        `-P` keeps the working folder, where a user's `types.py` may lie, off the import path.
+        """
+        return [str(python), "-P", "-m", self._module, "--serve"]
+
+
 def keep_stdout_clean() -> BinaryIO:
     """Take stdout for the protocol alone: what anything else prints goes to stderr.
 
@@ -156,14 +193,6 @@ def keep_stdout_clean() -> BinaryIO:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.stdout = sys.stderr
     return protocol
-
-
-def helper_command(python: str | Path, module: str) -> list[str]:
-    """Return the command that starts a helper, the package `module`, with this Python.
-
-    `-P` keeps the working folder, where a user's `types.py` may lie, off the import path.
-    """
-    return [str(python), "-P", "-m", module, "--serve"]
 
 
 class LineServer(ABC):

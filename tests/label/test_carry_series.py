@@ -17,7 +17,7 @@ from napari_apgan.frames import Frame, Source
 from napari_apgan.io import read_atoms, write_atoms
 from napari_apgan.label import process
 from napari_apgan.label.carry_series import Carried, carried_regions, carry, clipped, disc
-from napari_apgan.label.protocol import LineDecoder, SourceRef, TaskRequest
+from napari_apgan.label.protocol import LANGUAGE, SourceRef, TaskRequest
 from napari_apgan.label.register import RegisterSettings, register
 from napari_apgan.label.register_file import (
     frames_table,
@@ -208,7 +208,7 @@ def test_a_file_that_holds_no_registration_is_refused_in_a_sentence(tmp_path: Pa
 
 def do(server: process.Server, replies: io.BytesIO, request: TaskRequest) -> Any:
     server._answer(request)
-    return LineDecoder().feed(replies.getvalue())[-1]
+    return LANGUAGE.replies().feed(replies.getvalue())[-1]
 
 
 def test_the_tasks_register_a_part_of_a_series_and_carry_its_labels(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from napari_apgan.bench.drifting import Drifting, drifting
 from napari_apgan.label import clean_view, process
 from napari_apgan.label.clean_view import FOR_THE_EYE, block_around
 from napari_apgan.label.filters import FILTERS
-from napari_apgan.label.protocol import LineDecoder, SourceRef, TaskRequest
+from napari_apgan.label.protocol import LANGUAGE, SourceRef, TaskRequest
 
 Ask = Callable[..., Any]
 
@@ -44,7 +44,7 @@ def ask(tmp_path: Path, series: Drifting) -> Ask:
                 out_dir=str(tmp_path / "out"),
             )
         )
-        return LineDecoder().feed(replies.getvalue())[-1]
+        return LANGUAGE.replies().feed(replies.getvalue())[-1]
 
     return one
 

@@ -18,7 +18,7 @@ from napari_apgan.label import doctor, process
 from napari_apgan.label.doctor_project import fix_edit, ignore, ignored_on, listen_again
 from napari_apgan.label.doctor_types import Fix, Point
 from napari_apgan.label.doctor_wish import DoctorFrame, DoctorWish, read_report
-from napari_apgan.label.protocol import LineDecoder, SourceRef, TaskRequest
+from napari_apgan.label.protocol import LANGUAGE, SourceRef, TaskRequest
 from napari_apgan.project import Project
 from napari_apgan.regions import Region
 
@@ -40,7 +40,7 @@ def ask(*requests: TaskRequest) -> list[Any]:
     server = process.Server(io.BytesIO(), replies)
     for request in requests:
         server._answer(request)
-    return [r for r in LineDecoder().feed(replies.getvalue()) if r.event != "progress"]
+    return [r for r in LANGUAGE.replies().feed(replies.getvalue()) if r.event != "progress"]
 
 
 @pytest.fixture

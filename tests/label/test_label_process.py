@@ -15,7 +15,7 @@ from napari_apgan.atoms import make_atoms
 from napari_apgan.errors import UserError
 from napari_apgan.io import read_atoms, write_atoms
 from napari_apgan.label import process
-from napari_apgan.label.protocol import LineDecoder, SourceRef, TaskRequest
+from napari_apgan.label.protocol import LANGUAGE, SourceRef, TaskRequest
 
 
 def ask(*requests: TaskRequest) -> list[Any]:
@@ -24,7 +24,7 @@ def ask(*requests: TaskRequest) -> list[Any]:
     server = process.Server(io.BytesIO(), replies)
     for request in requests:
         server._answer(request)
-    return LineDecoder().feed(replies.getvalue())
+    return LANGUAGE.replies().feed(replies.getvalue())
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from napari_apgan.atoms import positions
 from napari_apgan.doubts import UNDECIDED, UNSURE, add_doubt, doubtful, without_doubt
 from napari_apgan.io import read_atoms, write_atoms, write_pairs
 from napari_apgan.label import process
-from napari_apgan.label.protocol import LineDecoder, SourceRef, TaskRequest
+from napari_apgan.label.protocol import LANGUAGE, SourceRef, TaskRequest
 from napari_apgan.label.sites import Sites
 from napari_apgan.measure import match
 from napari_apgan.simulate import EXAMPLES, make_sample, simulate_pair
@@ -56,7 +56,7 @@ class Asker:
                 out_dir=str(self._out),
             )
         )
-        return LineDecoder().feed(self._replies.getvalue())[-1]
+        return LANGUAGE.replies().feed(self._replies.getvalue())[-1]
 
 
 @pytest.fixture

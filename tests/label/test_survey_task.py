@@ -12,7 +12,7 @@ import pytest
 from napari_apgan.frames import Calibration
 from napari_apgan.io.tiffs import tiff_bytes
 from napari_apgan.label import process
-from napari_apgan.label.protocol import LineDecoder, SourceRef, TaskRequest
+from napari_apgan.label.protocol import LANGUAGE, SourceRef, TaskRequest
 from napari_apgan.label.survey_row import SurveyRow, SurveyWish, read_rows, row_line, summary
 
 
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 def ask(request: TaskRequest) -> list[Any]:
     replies = io.BytesIO()
     process.Server(io.BytesIO(), replies)._answer(request)
-    return LineDecoder().feed(replies.getvalue())
+    return LANGUAGE.replies().feed(replies.getvalue())
 
 
 def test_rows_are_written_one_a_line_and_summed_up(folder: Path, tmp_path: Path) -> None:

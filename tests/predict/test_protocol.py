@@ -8,16 +8,15 @@ from hypothesis import strategies as st
 
 from napari_apgan.frames import Calibration
 from napari_apgan.predict.protocol import (
+    LANGUAGE,
     CancelRequest,
     Done,
     Failed,
-    LineDecoder,
     PredictRequest,
     Progress,
     QuitRequest,
     SourceRef,
     WarmRequest,
-    decode_request,
     encode,
 )
 
@@ -44,7 +43,7 @@ def test_requests_survive_the_wire(request_):
     line = encode(request_)
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    assert decode_request(line) == request_
+    assert LANGUAGE.request(line) == request_
 
 
 @pytest.mark.parametrize(
@@ -53,7 +52,7 @@ def test_requests_survive_the_wire(request_):
 )
 def test_what_is_no_request_is_refused_in_one_sentence(line):
     with pytest.raises(ValueError, match=r"^This is no request \(.*\)\.$"):
-        decode_request(line)
+        LANGUAGE.request(line)
 
 
 @given(st.lists(st.integers(1, 40), max_size=40))
@@ -64,7 +63,7 @@ def test_replies_come_whole_from_pieces_of_any_size(sizes):
         Failed(id="b", sentence="No."),
     ]
     stream = b"".join(map(encode, replies))
-    decoder = LineDecoder()
+    decoder = LANGUAGE.replies()
     found = []
     for size in sizes:
         found += decoder.feed(stream[:size])
@@ -75,7 +74,7 @@ def test_replies_come_whole_from_pieces_of_any_size(sizes):
 
 
 def test_strays_do_not_stop_the_stream():
-    decoder = LineDecoder()
+    decoder = LANGUAGE.replies()
     good = Failed(id="b", sentence="No.")
     assert decoder.feed(b"warning: something\n\n" + encode(good)) == [good]
     assert decoder.strays == [b"warning: something"]

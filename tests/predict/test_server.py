@@ -19,12 +19,12 @@ from napari_apgan.models.modelfile import save_model
 from napari_apgan.predict.client import Helper
 from napari_apgan.predict.files import read_prediction
 from napari_apgan.predict.protocol import (
+    LANGUAGE,
     CancelRequest,
     Detected,
     DetectRequest,
     Done,
     Failed,
-    LineDecoder,
     PredictRequest,
     Progress,
     QuitRequest,
@@ -35,7 +35,6 @@ from napari_apgan.predict.protocol import (
     WarmRequest,
     WasCancelled,
     encode,
-    helper_command,
 )
 from napari_apgan.predict.server import ModelCache, Server
 
@@ -200,7 +199,7 @@ def test_waiting_and_running_requests_can_be_cancelled(helper, model_file, image
 def test_the_helper_ends_when_stdin_closes_and_keeps_stdout_clean(model_file, image, tmp_path):
     """Closed in the middle of a prediction; what anything prints goes to stderr."""
     process = subprocess.Popen(
-        helper_command(sys.executable),
+        LANGUAGE.command(sys.executable),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -210,7 +209,7 @@ def test_the_helper_ends_when_stdin_closes_and_keeps_stdout_clean(model_file, im
     assert process.returncode == 0
     lines = out.splitlines()
     assert json.loads(lines[0])["event"] == "ready"
-    decoder = LineDecoder()
+    decoder = LANGUAGE.replies()
     assert len(decoder.feed(out)) == len(lines)
     assert decoder.strays == []
 
@@ -296,4 +295,4 @@ def serve(requests: list) -> list:
     stream = b"".join(encode(r) for r in [*requests, QuitRequest()])
     replies = _Replies(answered)
     Server(_Lines(stream, answered), replies).serve()
-    return LineDecoder().feed(replies.getvalue())
+    return LANGUAGE.replies().feed(replies.getvalue())

@@ -20,9 +20,9 @@ from napari_apgan.simulate import EXAMPLES, simulate_pair
 from napari_apgan.simulate import process as module
 from napari_apgan.simulate.process import IdealCache, Server
 from napari_apgan.simulate.protocol import (
+    LANGUAGE,
     CancelRequest,
     Failed,
-    LineDecoder,
     Made,
     MakeRequest,
     Matched,
@@ -34,9 +34,7 @@ from napari_apgan.simulate.protocol import (
     Ready,
     SourceRef,
     WasCancelled,
-    decode_request,
     encode,
-    helper_command,
 )
 from napari_apgan.simulate.settings import changed
 
@@ -69,13 +67,13 @@ def preview(folder: Path, id: str = "p", **changes: object) -> PreviewRequest:
     ids=lambda r: r.op,
 )
 def test_requests_survive_the_wire(request_):
-    assert decode_request(encode(request_)) == request_
+    assert LANGUAGE.request(encode(request_)) == request_
 
 
 def test_the_real_helper_previews_makes_and_leaves_torch_alone(tmp_path):
     """Whole, as the window starts it: replies on stdout, pairs on the disk, a clean end."""
     process = subprocess.Popen(
-        [*helper_command(sys.executable)],
+        [*LANGUAGE.command(sys.executable)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -89,7 +87,7 @@ def test_the_real_helper_previews_makes_and_leaves_torch_alone(tmp_path):
     for request in requests:
         process.stdin.write(encode(request))
     process.stdin.flush()
-    decoder, replies = LineDecoder(), []
+    decoder, replies = LANGUAGE.replies(), []
     while not any(isinstance(r, Made | Failed) for r in replies):
         line = process.stdout.readline()
         assert line, process.stderr.read() if process.stderr else ""
@@ -157,7 +155,7 @@ def serve(requests: list, at_once: int = 1) -> list:
     answered = threading.Semaphore(0)
     replies = _Replies(answered)
     Server(_Lines(requests, answered, at_once), replies).serve()
-    return LineDecoder().feed(replies.getvalue())
+    return LANGUAGE.replies().feed(replies.getvalue())
 
 
 def test_only_the_noise_is_drawn_anew_when_only_the_noise_changes(tmp_path, monkeypatch):
@@ -250,7 +248,7 @@ def test_bad_requests_get_a_sentence_and_keep_their_id(tmp_path):
     lines = io.BytesIO(json.dumps(odd).encode() + b"\n[]\nnonsense\n" + encode(QuitRequest()))
     replies = _Replies(answered)
     Server(lines, replies).serve()
-    _, *failed = LineDecoder().feed(replies.getvalue())
+    _, *failed = LANGUAGE.replies().feed(replies.getvalue())
     assert [f.id for f in failed] == ["odd", "", ""]
     assert "voltage_kv" in failed[0].sentence
     assert all(f.sentence.startswith("This is no request") for f in failed)

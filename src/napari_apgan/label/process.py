@@ -24,7 +24,7 @@ from napari_apgan.io.tables import atoms_to_csv, read_atoms, save_text
 from napari_apgan.serving import PROGRESS_INTERVAL, LineServer
 from napari_apgan.settings import write_atomically
 
-from .protocol import Progress, Ready, Request, SourceRef, TaskDone, TaskRequest, decode_request
+from .protocol import LANGUAGE, Progress, Ready, Request, SourceRef, TaskDone, TaskRequest
 
 #: Name of each task -> module that has it, as `run(job) -> None`. Imported when first asked for.
 TASKS: dict[str, str] = {
@@ -173,7 +173,7 @@ class Server(LineServer):
 
     def decode(self, line: bytes) -> Request:
         """Read a request."""
-        return decode_request(line)
+        return LANGUAGE.request(line)
 
     def replaces(self, request: Request) -> set[str]:
         """Return the earlier request of the same task: only the last is waited for."""

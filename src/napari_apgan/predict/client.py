@@ -16,12 +16,12 @@ from typing import IO, Self
 from napari_apgan.errors import UserError
 
 from .protocol import (
+    LANGUAGE,
     CancelRequest,
     Detected,
     DetectRequest,
     Done,
     Failed,
-    LineDecoder,
     PredictRequest,
     QuitRequest,
     Ready,
@@ -31,7 +31,6 @@ from .protocol import (
     WarmRequest,
     WasCancelled,
     encode,
-    helper_command,
 )
 
 #: Lines of the helper's stderr that are kept for an error message.
@@ -56,7 +55,7 @@ class Helper:
 
     def __init__(self, python: str | Path = sys.executable, *, start_timeout: float = 120) -> None:
         self._process = subprocess.Popen(
-            helper_command(python),
+            LANGUAGE.command(python),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -184,7 +183,7 @@ class Helper:
 
     def _read_replies(self) -> None:
         assert self._process.stdout is not None
-        decoder = LineDecoder()
+        decoder = LANGUAGE.replies()
         while chunk := self._process.stdout.read1(65536):  # type: ignore[attr-defined]
             for reply in decoder.feed(chunk):
                 self._replies.put(reply)

@@ -27,6 +27,7 @@ from .detect import detect_with
 from .files import ATOMS_SUFFIX, write_prediction
 from .inference import choose_device, predict_frame
 from .protocol import (
+    LANGUAGE,
     Detected,
     DetectRequest,
     Done,
@@ -38,7 +39,6 @@ from .protocol import (
     Result,
     Warmed,
     WarmRequest,
-    decode_request,
 )
 
 #: Models kept in memory; the oldest goes first.
@@ -90,7 +90,7 @@ class Server(LineServer):
 
     def decode(self, line: bytes) -> Request:
         """Read a request."""
-        return decode_request(line)
+        return LANGUAGE.request(line)
 
     def work(self, request: PredictRequest | DetectRequest | WarmRequest) -> None:
         """Do one request."""

@@ -23,6 +23,7 @@ from napari_apgan.settings import write_atomically
 from .ideal import Ideal, draw_ideal, drawn_settings, sampling_of
 from .pairs import SimulatedPair, record_pair, simulate_pairs, write_simulated
 from .protocol import (
+    LANGUAGE,
     Made,
     MakeRequest,
     Matched,
@@ -32,7 +33,6 @@ from .protocol import (
     Progress,
     Ready,
     Request,
-    decode_request,
 )
 from .settings import SimulationSettings
 
@@ -78,7 +78,7 @@ class Server(LineServer):
 
     def decode(self, line: bytes) -> Request:
         """Read a request."""
-        return decode_request(line)
+        return LANGUAGE.request(line)
 
     def replaces(self, request: Request) -> set[str]:
         """Return the earlier previews when a preview arrives: only the last is looked at."""

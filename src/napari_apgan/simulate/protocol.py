@@ -5,17 +5,14 @@ Free of anything heavy, so that the window may import it.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from napari_apgan import serving
 from napari_apgan.io.reference import SourceRef as SourceRef
 from napari_apgan.serving import CancelRequest as CancelRequest
 from napari_apgan.serving import Failed as Failed
-from napari_apgan.serving import LineDecoder as AnyLineDecoder
-from napari_apgan.serving import Message, decode
+from napari_apgan.serving import Language, Message
 from napari_apgan.serving import Progress as Progress
 from napari_apgan.serving import QuitRequest as QuitRequest
 from napari_apgan.serving import WasCancelled as WasCancelled
@@ -205,27 +202,6 @@ Reply = Annotated[
     Field(discriminator="event"),
 ]
 
-_REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
-_REPLY: TypeAdapter[Reply] = TypeAdapter(Reply)
-
-
-def decode_request(line: bytes) -> Request:
-    """Read a request; `ValueError` with one sentence when the line is none."""
-    return decode(_REQUEST, "request", line)
-
-
-def decode_reply(line: bytes) -> Reply:
-    """Read a reply; `ValueError` with one sentence when the line is none."""
-    return decode(_REPLY, "reply", line)
-
-
-class LineDecoder(AnyLineDecoder[Reply]):
-    """Puts replies together from chunks of bytes as they arrive from a pipe."""
-
-    def __init__(self) -> None:
-        super().__init__(decode_reply)
-
-
-def helper_command(python: str | Path) -> list[str]:
-    """Return the command that starts the helper with this Python."""
-    return serving.helper_command(python, "napari_apgan.simulate")
+LANGUAGE: Language[Request, Reply] = Language(
+    "napari_apgan.simulate", TypeAdapter(Request), TypeAdapter(Reply)
+)

@@ -8,15 +8,14 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_apgan.predict.protocol import (
+    LANGUAGE,
     Detected,
     DetectRequest,
     Done,
-    LineDecoder,
     PredictRequest,
     Result,
     Warmed,
     WarmRequest,
-    helper_command,
 )
 
 from .helper_process import HelperProcess
@@ -39,7 +38,7 @@ class Helper(HelperProcess):
 
     def __init__(self, parent: QObject | None = None, command: list[str] | None = None) -> None:
         super().__init__(
-            "prediction", command or helper_command(sys.executable), LineDecoder, parent
+            "prediction", command or LANGUAGE.command(sys.executable), LANGUAGE.replies, parent
         )
         self._detections: set[str] = set()
 

@@ -12,13 +12,12 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_apgan.io import write_atoms
 from napari_apgan.label.protocol import (
+    LANGUAGE,
     Failed,
-    LineDecoder,
     Progress,
     TaskDone,
     TaskRequest,
     WasCancelled,
-    helper_command,
 )
 
 from .helper_process import HelperProcess
@@ -42,7 +41,7 @@ class LabelHelper(HelperProcess):
 
     def __init__(self, parent: QObject | None = None, command: list[str] | None = None) -> None:
         super().__init__(
-            "labelling", command or helper_command(sys.executable), LineDecoder, parent
+            "labelling", command or LANGUAGE.command(sys.executable), LANGUAGE.replies, parent
         )
 
     def take(self, reply: Any) -> None:

@@ -8,11 +8,10 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_apgan.simulate.protocol import (
-    LineDecoder,
+    LANGUAGE,
     Made,
     Matched,
     Previewed,
-    helper_command,
 )
 
 from .helper_process import HelperProcess
@@ -34,7 +33,7 @@ class SimulationHelper(HelperProcess):
 
     def __init__(self, parent: QObject | None = None, command: list[str] | None = None) -> None:
         super().__init__(
-            "simulation", command or helper_command(sys.executable), LineDecoder, parent
+            "simulation", command or LANGUAGE.command(sys.executable), LANGUAGE.replies, parent
         )
 
     def take(self, reply: Any) -> None:
