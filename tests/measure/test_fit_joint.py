@@ -14,7 +14,6 @@ from napari_apgan.measure import (
     pieces,
     refine,
 )
-from napari_apgan.simulate import make_sample
 
 PIXEL_PM = 20.0
 SIDE = 112
@@ -135,16 +134,3 @@ def test_turning_dark_changes_nothing_but_the_sign(crystal):
     np.testing.assert_allclose(positions(turned), positions(bright), atol=0.02)
     assert (turned["amplitude"] < 0).mean() > 0.98
     pd.testing.assert_series_equal(turned["flag"], bright["flag"])
-
-
-def test_light_columns_named_as_the_heavy_ones_are_fitted() -> None:
-    pair = make_sample(seed=7, n_frames=1, shape=(192, 192)).pairs[0]
-    truth = pair.atoms
-    xy = positions(truth) + np.random.default_rng(0).normal(0, 0.4, (len(truth), 2))
-    one_name = truth.assign(x_map_px=xy[:, 0], y_map_px=xy[:, 1], element="X")
-    refined = refine(pair.frame, one_name)
-    light = (truth["element"] == "Ti").to_numpy()
-    assert light.sum() > 100
-    assert (refined["flag"][light] == "").mean() > 0.95
-    off = np.hypot(*(positions(refined) - positions(truth)).T)
-    assert np.median(off[light]) < 0.6
