@@ -271,10 +271,6 @@ class Step:
             scene.canvas, self.weight, plain, self.places, self.rows, self.state.amplitude
         )
 
-    def height_errors(self) -> Floats:
-        """Return (N,) about the standard error of each atom's amplitude, its neighbours known."""
-        return np.asarray(1.0 / np.sqrt(np.maximum(self._rough_blocks()[:, 0, 0], 1e-30)))
-
     def _rough_blocks(self) -> Floats:
         """Return :meth:`blocks` for a weight that hardly changes over a peak: good enough to steer.
 

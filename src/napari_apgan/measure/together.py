@@ -52,9 +52,6 @@ WEAK = 0.5
 ABSENT = 0.3
 #: The same beside the strongest of the same element around it.
 BESIDE_STRONG = 0.15
-#: But one this many times higher than its standard error is: where elements are not told apart yet,
-#: light columns stand among heavy ones.
-SHOWN_SIGMAS = 3.0
 #: Like atoms from whose amplitudes the usual one is taken, and its least spread.
 NEIGHBOURS = 9
 LEAST_SPREAD = 0.03
@@ -165,10 +162,10 @@ def fit_together(
             weight = scene.weight / _variance(step, residual, atoms)
         if learn and fixed:
             state = _narrowest_first(state)
-        if number >= held_rounds - 1 and not held:
-            atoms = replace(atoms, absent=_absent(state, atoms, step.height_errors()))
         if number >= min(held_rounds + GAP_ROUNDS, rounds) - 1:
             state, atoms = _with_filled_gaps(state, atoms)
+        if number >= held_rounds - 1 and not held:
+            atoms = replace(atoms, absent=_absent(state, atoms))
         if number == held_rounds and not held:
             state, atoms = _with_missed(scene, step, state, atoms, residual, weight, spacing)
     for number in range(0 if held else FINAL_ROUNDS):
@@ -290,7 +287,7 @@ def _known(state: State, atoms: Atoms, spacing: float, fixed: bool) -> Known:
     return Known(atoms.anchor, hold, usual, 1.0 / spread**2)
 
 
-def _absent(state: State, atoms: Atoms, error: Floats) -> Bools:
+def _absent(state: State, atoms: Atoms) -> Bools:
     """Say which listed atoms do not show, beside like ones or beside the strongest around.
 
     Where half of a list stands on nothing, the usual amplitude says little.
@@ -304,8 +301,7 @@ def _absent(state: State, atoms: Atoms, error: Floats) -> Bools:
             count = min(NEIGHBOURS, len(own))
             near = cKDTree(state.xy[own]).query(state.xy[own], k=list(range(1, count + 1)))[1]
             strong[own] = np.quantile(height[own][near], 0.9, axis=1)
-    low = height < np.maximum(ABSENT * np.abs(usual), BESIDE_STRONG * strong)
-    return atoms.free & low & (height < SHOWN_SIGMAS * error)
+    return atoms.free & (height < np.maximum(ABSENT * np.abs(usual), BESIDE_STRONG * strong))
 
 
 def _variance(step: Step, residual: Image, atoms: Atoms) -> Image:
