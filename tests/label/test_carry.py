@@ -10,7 +10,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame, make_frame
 from napari_apgan.label import snap
 from napari_apgan.label.carry import NO_PEAK, OUTSIDE, SHARED, TAKEN, carry
-from napari_apgan.label.snap import snap_many
+from napari_apgan.label.snapping import snap_many
 
 SHAPE = (150, 170)
 

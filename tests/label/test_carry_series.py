@@ -26,7 +26,7 @@ from napari_apgan.label.register_file import (
     save_registration,
 )
 from napari_apgan.label.series import FramesOf, average
-from napari_apgan.label.snap import snap
+from napari_apgan.label.snapping import snap
 from napari_apgan.label.transfer import VANISHED
 from napari_apgan.label.transfer_task import CarriedRegions
 from napari_apgan.regions import Region, learn_mask

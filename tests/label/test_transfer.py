@@ -18,7 +18,7 @@ from napari_apgan.frames import Frame
 from napari_apgan.io import open_source, read_atoms
 from napari_apgan.label.register import register
 from napari_apgan.label.series import FramesOf, average
-from napari_apgan.label.snap import snap
+from napari_apgan.label.snapping import snap
 from napari_apgan.label.transfer import DOUBTFUL, Transfer, TransferSettings, transfer
 
 

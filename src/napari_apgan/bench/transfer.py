@@ -19,7 +19,7 @@ from napari_apgan.io import open_source, read_atoms
 from napari_apgan.label.carry_series import Carried, carry, is_background
 from napari_apgan.label.register import RegisterSettings, Registration, register
 from napari_apgan.label.series import Average, FramesOf, average
-from napari_apgan.label.snap import snap
+from napari_apgan.label.snapping import snap
 
 from .drifting import Drifting, drifting
 from .training import Machine, table, this_machine

@@ -18,7 +18,7 @@ from napari_apgan.frames import Frame
 from napari_apgan.maps import default_radius_px
 
 from .correlate import Reference, Sizes, candidates, choose, prepare, reduction
-from .snap import snap_many
+from .snapping import snap_many
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,6 @@ from napari_apgan.atoms import conform, positions
 from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
-from napari_apgan.label import Candidates
 
 from .atoms_layer import rgba
 from .detect_box import DetectBox, Search
@@ -21,6 +20,8 @@ from .detect_found import Found, FoundSpots, FoundTable, radius_px
 from .detect_network import NetworkSearch
 
 if TYPE_CHECKING:
+    from napari_apgan.label import Candidates
+
     from .desk import Desk
 
 LAYER_NAME = "Candidates"
