@@ -251,7 +251,8 @@ class Training:
         model = load_model(best)
 
         def find(frame: Frame) -> pd.DataFrame:
-            return predict_frame(model, frame, refine=False, device=str(self.device)).atoms
+            device = str(self.learner.device)  # where memory let the training end
+            return predict_frame(model, frame, refine=False, device=device).atoms
 
         kernel = usual_of(self.pairs, self.run_file.elements, find)
         if kernel is not None:

@@ -3,6 +3,9 @@
 On a perfect lattice all atoms have the same neighbours, and a frame alone cannot tell what their
 tails add to a peak from the peak itself: single displaced atoms would be reported as moved too
 little. Labelled frames with displacements and defects can.
+
+Fits begin where the trained network sees the atoms: labels may be a pixel off, incomplete or wrong,
+and a fit that begins there learns a kernel that is too wide.
 """
 
 from __future__ import annotations
