@@ -6,8 +6,9 @@ from here, and must not wait for scipy.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from napari_apgan.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .candidates import Candidates, delaunay_dual, find_candidates
@@ -26,21 +27,16 @@ __all__ = [
     "snap",
 ]
 
-#: Where each name is.
-_HOME = {
-    "Candidates": "candidates",
-    "Scale": "spacing",
-    "Snap": "snapping",
-    "delaunay_dual": "candidates",
-    "detect": "detecting",
-    "estimate_scale": "spacing",
-    "find_candidates": "candidates",
-    "snap": "snapping",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Candidates": "candidates",
+        "Scale": "spacing",
+        "Snap": "snapping",
+        "delaunay_dual": "candidates",
+        "detect": "detecting",
+        "estimate_scale": "spacing",
+        "find_candidates": "candidates",
+        "snap": "snapping",
+    },
+)

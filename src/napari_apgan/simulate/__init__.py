@@ -6,8 +6,9 @@ that a window need not wait for.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from napari_apgan.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .examples import DESCRIPTIONS, EXAMPLES
@@ -29,21 +30,18 @@ __all__ = [
     "write_simulated",
 ]
 
-_HOMES = {
-    "DESCRIPTIONS": "examples",
-    "EXAMPLES": "examples",
-    "FrameStream": "stream",
-    "Sample": "sample",
-    "SimulatedPair": "pairs",
-    "SimulationSettings": "settings",
-    "make_sample": "sample",
-    "simulate_pair": "pairs",
-    "simulate_pairs": "pairs",
-    "write_simulated": "pairs",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "DESCRIPTIONS": "examples",
+        "EXAMPLES": "examples",
+        "FrameStream": "stream",
+        "Sample": "sample",
+        "SimulatedPair": "pairs",
+        "SimulationSettings": "settings",
+        "make_sample": "sample",
+        "simulate_pair": "pairs",
+        "simulate_pairs": "pairs",
+        "write_simulated": "pairs",
+    },
+)
