@@ -66,8 +66,8 @@ def test_absent_values_get_the_default() -> None:
 def test_rows_without_an_id_get_the_next_ones() -> None:
     table = make_atoms(np.zeros((4, 2)), "A", id=[7, -1, 3, -1])
     assert table["id"].tolist() == [7, 8, 3, 9]
-    assert next_id(table) == 10
-    assert next_id(empty_atoms()) == 0
+    assert next_id(table["id"]) == 10
+    assert next_id(empty_atoms()["id"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def conform(table: pd.DataFrame) -> pd.DataFrame:
         raise UserError("The atom table has positions that are not numbers.")
     unnamed = out["id"] < 0
     if unnamed.any():
-        out["id"][unnamed] = max(int(out["id"].max()), -1) + 1 + np.arange(int(unnamed.sum()))
+        out["id"][unnamed] = next_id(out["id"]) + np.arange(int(unnamed.sum()))
     return pd.DataFrame(
         {k: pd.Series(v, dtype="str") if COLUMNS[k][0] == "str" else v for k, v in out.items()}
     )
@@ -122,9 +122,9 @@ def positions(table: pd.DataFrame) -> NDArray[np.float64]:
     return table[["x_px", "y_px"]].to_numpy(dtype=np.float64)
 
 
-def next_id(table: pd.DataFrame) -> int:
-    """Return the smallest id above every id in the table (0 when it is empty)."""
-    return int(table["id"].max()) + 1 if len(table) else 0
+def next_id(ids: ArrayLike) -> int:
+    """Return the smallest number above all of these ids (0 when there are none, or only -1)."""
+    return int(np.max(np.asarray(ids), initial=-1)) + 1
 
 
 def with_calibration(table: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:

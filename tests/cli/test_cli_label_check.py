@@ -26,7 +26,7 @@ def pairs(tmp_path: Path) -> Path:
     twice = make_atoms(
         positions(pair.atoms)[inner] + 1.0,
         str(pair.atoms["element"].iloc[inner]),
-        id=next_id(pair.atoms),
+        id=next_id(pair.atoms["id"]),
     )
     write_atoms(concat([pair.atoms, twice]), folder / "sample_00.csv")
     return folder

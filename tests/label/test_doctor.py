@@ -82,7 +82,7 @@ def test_at_most_one_per_cent_of_simulated_atoms_are_suspect(name: str, snr: flo
 def test_a_doubled_atom_is_found_and_deleted() -> None:
     frame, atoms = perovskite()
     k = inner(atoms, "Sr")
-    double = make_atoms(positions(atoms)[k] + (1.5, 1.0), "Sr", id=next_id(atoms))
+    double = make_atoms(positions(atoms)[k] + (1.5, 1.0), "Sr", id=next_id(atoms["id"]))
     (suspect,) = examine(frame, concat([atoms, double]), WHOLE).suspects
     assert suspect.kind == "too close"
     assert "px" in suspect.reason
@@ -146,7 +146,7 @@ def test_exchanged_elements_are_found_by_height_and_sublattice() -> None:
 def test_an_atom_far_from_all_others_is_found() -> None:
     frame, atoms = perovskite()
     left = atoms[atoms["x_px"] < 80].reset_index(drop=True)
-    far = make_atoms([(130.0, 70.0)], "Sr", id=next_id(left))
+    far = make_atoms([(130.0, 70.0)], "Sr", id=next_id(left["id"]))
     found = examine(frame, concat([left, far])).suspects
     assert "no neighbour" in {s.kind for s in found if int(far["id"].iloc[0]) in s.ids}
 

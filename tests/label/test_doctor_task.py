@@ -49,7 +49,7 @@ def request_doctor(tmp_path: Path) -> TaskRequest:
     image, xy = picture()
     np.save(tmp_path / "image.npy", image)
     atoms = make_atoms(xy, "Sr")
-    double = make_atoms(xy[24] + (1.5, 1.0), "Sr", id=next_id(atoms))
+    double = make_atoms(xy[24] + (1.5, 1.0), "Sr", id=next_id(atoms["id"]))
     write_atoms(concat([atoms, double]), tmp_path / "labels.csv")
     return TaskRequest(
         id="a",

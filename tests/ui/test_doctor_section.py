@@ -23,7 +23,7 @@ def doctor(workbench, centres, qtbot):
     xy = centres.copy()
     xy[BESIDE] += (0.0, 5.0)
     table = make_atoms(xy, "Pb")
-    double = make_atoms(centres[DOUBLED] + (1.5, 1.0), "Pb", id=next_id(table))
+    double = make_atoms(centres[DOUBLED] + (1.5, 1.0), "Pb", id=next_id(table["id"]))
     workbench.session.add_atoms(concat([table, double]))
     section = workbench.label_tab.show_section("doctor")
     check(section, qtbot)

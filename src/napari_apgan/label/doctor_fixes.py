@@ -57,7 +57,7 @@ def apply_fix(fix: Fix, atoms: pd.DataFrame, regions: Sequence[Region] = ()) -> 
             table.loc[row, "flag"] = ""
     elif fix.act == "add":
         xy = [(p.x, p.y) for p in fix.points]
-        first = next_id(table)
+        first = next_id(table["id"])
         new = make_atoms(
             xy, [p.element for p in fix.points], origin="corrected", id=first + np.arange(len(xy))
         )

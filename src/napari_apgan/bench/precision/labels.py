@@ -71,7 +71,7 @@ def spoil(pair: Pair, faults: Faults, rng: np.random.Generator) -> Pair:
     else:
         false = _false_places(positions(truth), n_wrong, pair.frame.shape, rng)
         added = make_atoms(false, names[0] if names else "unknown", origin="simulated")
-        added["id"] = next_id(truth) + np.arange(len(added))
+        added["id"] = next_id(truth["id"]) + np.arange(len(added))
         labels = concat([labels.iloc[kept], added])
     return replace(pair, atoms=with_calibration(labels, pair.frame.calibration))
 
