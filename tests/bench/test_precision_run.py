@@ -163,6 +163,17 @@ def test_results_can_be_kept_apart_from_trainings(run: Run, log: list[str], tmp_
     assert len(find_results(figures)) == 3
 
 
+def test_the_folder_that_cannot_be_written_is_called_by_its_option(
+    run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "figures"
+    file.touch()
+    outcomes = run(seeds=(0,), results=file / "below")
+    reasons = [o.reason for o in outcomes if isinstance(o, Missing)]
+    assert len(reasons) == len(outcomes)
+    assert all(reason.endswith("choose another --results folder.") for reason in reasons)
+
+
 def test_columns_are_counted_again_without_asking_again(run: Run, log: list[str]) -> None:
     first = run(seeds=(0,))
     log.clear()

@@ -113,6 +113,7 @@ def run_tasks(
     """
     out: list[Outcome] = []
     total = len(tasks)
+    option = "--work" if results is None else "--results"
     results = results or work
     for _, group in groupby(tasks, key=lambda t: (t.case, t.numbers)):
         frames: _Frames | None = None
@@ -125,7 +126,7 @@ def run_tasks(
                     frames = _Frames(load(task), task.folder(work).parents[1] / "limits.npz")
                 try:
                     kept = _measure(task, work, frames, make, redo, words)
-                    write_result(task.folder(results), kept)
+                    write_result(task.folder(results), kept, option=option)
                 except UserError as error:
                     say(f"{words}: {error}")
                     out.append(Missing(task, str(error)))

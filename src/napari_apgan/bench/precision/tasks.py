@@ -229,9 +229,15 @@ def find_results(folder: Path) -> list[Result]:
     return found
 
 
-def write_result(folder: Path, result: Result) -> None:
-    """Keep a finished result."""
-    _write(folder / RESULT, result.model_dump_json(indent=1))
+def write_result(folder: Path, result: Result, *, option: str = "--work") -> None:
+    """Keep a finished result, in a folder that this option named.
+
+    Raises
+    ------
+    UserError
+        When it cannot be written.
+    """
+    _write(folder / RESULT, result.model_dump_json(indent=1), option)
 
 
 def write_answers(folder: Path, about: About, answers: Answers) -> None:
@@ -268,13 +274,13 @@ def read_answers(folder: Path, task: Task) -> tuple[About, Answers] | None:
     return (about, answers) if about.task == task else None
 
 
-def _write(path: Path, content: bytes | str) -> None:
+def _write(path: Path, content: bytes | str, option: str = "--work") -> None:
     try:
         write_atomically(path, content)
     except OSError as error:
         raise UserError(
             f"The results cannot be kept in {path.parent} ({error.strerror or error}): choose "
-            "another --work folder."
+            f"another {option} folder."
         ) from error
 
 
