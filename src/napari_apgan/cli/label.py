@@ -11,15 +11,16 @@ from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 
 from . import label_check, label_fit, label_series
-from .common import AsJson, MissingPixels, PixelSize, one_of, progress_bar, whole_numbers
+from .common import AsJson, one_of, progress_bar, whole_numbers
 from .label_common import (
-    Dataset,
+    AS_IT_IS,
     FrameNumber,
     Image,
     Looks,
+    Reading,
     TableFile,
     labels_of,
-    open_frame,
+    reads_images,
     report,
 )
 from .label_common import write_table as write
@@ -85,6 +86,7 @@ def area_of(text: str) -> tuple[tuple[float, float], ...]:
 
 
 @group.command()
+@reads_images
 def detect(
     image: Image,
     output: TableFile,
@@ -103,15 +105,13 @@ def detect(
         bool, typer.Option("--several-sizes", help="Look for small and large spots at once.")
     ] = False,
     frame: FrameNumber = 0,
-    dataset: Dataset = "",
-    pixel_size: PixelSize = None,
-    missing: MissingPixels = "auto",
+    read: Reading = AS_IT_IS,
     as_json: AsJson = False,
 ) -> None:
     """Find atoms by contrast alone; `apgan predict bundled` asks the network instead."""
     from napari_apgan.label import detect as find
 
-    ground = open_frame(image, frame, dataset=dataset, pixel_size=pixel_size, missing=missing)
+    ground = read.frame(image, frame)
     found = find(
         ground,
         polarity=one_of("--polarity", polarity, Polarity),
@@ -125,6 +125,7 @@ def detect(
 
 
 @group.command()
+@reads_images
 def lattice(
     image: Image,
     output: TableFile,
@@ -159,9 +160,7 @@ def lattice(
         Path | None, typer.Option(metavar="ATOMS.csv", help="Write atoms beside the sites there.")
     ] = None,
     frame: FrameNumber = 0,
-    dataset: Dataset = "",
-    pixel_size: PixelSize = None,
-    missing: MissingPixels = "auto",
+    read: Reading = AS_IT_IS,
     as_json: AsJson = False,
 ) -> None:
     """Lay lattices: the atoms on their sites, which are missing, and which are too much."""
@@ -176,7 +175,7 @@ def lattice(
     if not any(direction) or any(v != int(v) for v in direction):
         raise UserError(f"--zone takes three whole numbers, not all 0, not {zone!r}.")
     areas = [area_of(text) for text in area or []]
-    ground = open_frame(image, frame, dataset=dataset, pixel_size=pixel_size, missing=missing)
+    ground = read.frame(image, frame)
     options = LatticeOptions.model_validate(
         {
             "polarity": one_of("--polarity", polarity, Polarity),
@@ -211,6 +210,7 @@ def lattice(
 
 
 @group.command()
+@reads_images
 def elements(
     image: Image,
     labels: Annotated[Path, typer.Argument(metavar="LABELS.csv", help="The atoms to name.")],
@@ -244,9 +244,7 @@ def elements(
         str, typer.Option(metavar="Sr", help="With --between: between atoms of this element only.")
     ] = "",
     frame: FrameNumber = 0,
-    dataset: Dataset = "",
-    pixel_size: PixelSize = None,
-    missing: MissingPixels = "auto",
+    read: Reading = AS_IT_IS,
     as_json: AsJson = False,
 ) -> None:
     """Name labels by sublattice and intensity, or by maps, or add those that stand between."""
@@ -265,7 +263,7 @@ def elements(
     }
     sources = {name: SourceRef(path=path) for name, path in pairs_of("--map", chart or []).items()}
     look = one_of("--polarity", polarity, Polarity)
-    ground = open_frame(image, frame, dataset=dataset, pixel_size=pixel_size, missing=missing)
+    ground = read.frame(image, frame)
     table = labels_of(labels, frame)
     if between:
         options = BetweenOptions(polarity=look, first=first, element=between)

@@ -1,20 +1,30 @@
-"""What the verbs of ``apgan label`` share: the image, its frame, and the table they write."""
+"""What the verbs of ``apgan label`` share: how images are read, and the table they write."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
 
 from napari_apgan.atoms import with_calibration
 from napari_apgan.errors import UserError
-from napari_apgan.frames import Frame
+from napari_apgan.frames import Frame, Source
 from napari_apgan.io import open_source, read_atoms, write_atoms
 
-from .common import console, given_calibration, missing_policy, print_json
+from .common import (
+    MissingPixels,
+    PixelSize,
+    console,
+    given_calibration,
+    missing_policy,
+    print_json,
+)
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="Image or series.")]
 TableFile = Annotated[
@@ -27,31 +37,64 @@ Dataset = Annotated[
 Looks = Annotated[str, typer.Option("--polarity", help="bright or dark: how the atoms look.")]
 
 
-def open_frame(
-    image: Path,
-    number: int = 0,
-    *,
-    dataset: str = "",
-    pixel_size: str | None = None,
-    missing: str = "auto",
-) -> Frame:
-    """Open one frame.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a verb reads the images it is given, as the options of :func:`reads_images` say."""
 
-    Raises
-    ------
-    UserError
-        When it cannot be read, or the series is shorter.
-    """
-    source = open_source(
-        image,
-        dataset=dataset or None,
-        missing=missing_policy(missing),
-        calibration=given_calibration(pixel_size),
-    )
-    if number >= source.n_frames:
-        frames = f"{source.n_frames} frame{'s' * (source.n_frames != 1)}"
-        raise UserError(f"{image.name} has {frames}: --frame counts from 0.")
-    return source.frame(number)
+    dataset: Dataset = ""
+    pixel_size: PixelSize = None
+    missing: MissingPixels = "auto"
+
+    def source(self, path: Path) -> Source:
+        """Open an image or a series.
+
+        Raises
+        ------
+        UserError
+            When it cannot be read.
+        """
+        return open_source(
+            path,
+            dataset=self.dataset or None,
+            missing=missing_policy(self.missing),
+            calibration=given_calibration(self.pixel_size),
+        )
+
+    def frame(self, path: Path, number: int) -> Frame:
+        """Open one frame.
+
+        Raises
+        ------
+        UserError
+            When it cannot be read, or the series is shorter.
+        """
+        source = self.source(path)
+        if number >= source.n_frames:
+            frames = f"{source.n_frames} frame{'s' * (source.n_frames != 1)}"
+            raise UserError(f"{path.name} has {frames}: --frame counts from 0.")
+        return source.frame(number)
+
+
+#: Where no option says otherwise.
+AS_IT_IS = Reading()
+
+
+def reads_images(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb an option for each field of its argument ``read``, a :class:`Reading`."""
+    signature = inspect.signature(verb, eval_str=True)
+    options = list(inspect.signature(Reading, eval_str=True).parameters.values())
+    asked: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        asked += options if parameter.name == "read" else [parameter]
+
+    @wraps(verb)
+    def called(**given: Any) -> None:
+        read = Reading(**{option.name: given.pop(option.name) for option in options})
+        verb(read=read, **given)
+
+    called.__signature__ = signature.replace(parameters=asked)  # type: ignore[attr-defined]
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in asked}
+    return called
 
 
 def labels_of(path: Path, number: int) -> pd.DataFrame:

@@ -10,15 +10,16 @@ import typer
 from napari_apgan.elements import Polarity
 from napari_apgan.measure import Shape
 
-from .common import AsJson, MissingPixels, PixelSize, listed, one_of, print_json
+from .common import AsJson, listed, one_of, print_json
 from .label_common import (
-    Dataset,
+    AS_IT_IS,
     FrameNumber,
     Image,
     Looks,
+    Reading,
     TableFile,
     labels_of,
-    open_frame,
+    reads_images,
     report,
     write_table,
 )
@@ -28,21 +29,20 @@ def register(group: typer.Typer) -> None:
     """Add the verbs to the group."""
 
     @group.command()
+    @reads_images
     def contrast(
         image: Image,
         elements: Annotated[
             str, typer.Option(help="What is in it, such as C or B,N: light ones make honeycombs.")
         ] = "",
         frame: FrameNumber = 0,
-        dataset: Dataset = "",
-        pixel_size: PixelSize = None,
-        missing: MissingPixels = "auto",
+        read: Reading = AS_IT_IS,
         as_json: AsJson = False,
     ) -> None:
         """Say whether atoms are bright, dark or between clearer rings, and where that changes."""
         from napari_apgan.label.contrast import assess_contrast
 
-        ground = open_frame(image, frame, dataset=dataset, pixel_size=pixel_size, missing=missing)
+        ground = read.frame(image, frame)
         told = assess_contrast(ground, elements=listed(elements))
         if not as_json:
             typer.echo(told.sentence)
@@ -59,6 +59,7 @@ def register(group: typer.Typer) -> None:
         )
 
     @group.command()
+    @reads_images
     def refine(
         image: Image,
         atoms: Annotated[Path, typer.Argument(metavar="ATOMS.csv", help="The labels.")],
@@ -71,16 +72,14 @@ def register(group: typer.Typer) -> None:
             ),
         ] = "profile",
         frame: FrameNumber = 0,
-        dataset: Dataset = "",
-        pixel_size: PixelSize = None,
-        missing: MissingPixels = "auto",
+        read: Reading = AS_IT_IS,
         as_json: AsJson = False,
     ) -> None:
         """Fit labels on the raw frame: positions below the pixel, with standard errors."""
         from napari_apgan.label.refining import refine_labels
 
         labels = labels_of(atoms, frame)
-        ground = open_frame(image, frame, dataset=dataset, pixel_size=pixel_size, missing=missing)
+        ground = read.frame(image, frame)
         done = refine_labels(
             ground,
             labels,

@@ -11,19 +11,8 @@ import typer
 from napari_apgan.elements import Polarity
 from napari_apgan.errors import UserError
 
-from .common import (
-    AsJson,
-    MissingPixels,
-    Output,
-    PixelSize,
-    console,
-    given_calibration,
-    missing_policy,
-    one_of,
-    print_json,
-    progress_bar,
-)
-from .label_common import Dataset, Looks, TableFile
+from .common import AsJson, Output, console, one_of, print_json, progress_bar
+from .label_common import AS_IT_IS, Looks, Reading, TableFile, reads_images
 
 if TYPE_CHECKING:
     from napari_apgan.frames import Source
@@ -37,6 +26,7 @@ def register(group: typer.Typer) -> None:
     """Add the verbs."""
 
     @group.command("register")
+    @reads_images
     def register_series(
         series: Series,
         output: Output,
@@ -48,9 +38,7 @@ def register(group: typer.Typer) -> None:
             bool,
             typer.Option("--follow-distortions", help="Also bend each frame onto the others."),
         ] = False,
-        dataset: Dataset = "",
-        pixel_size: PixelSize = None,
-        missing: MissingPixels = "auto",
+        read: Reading = AS_IT_IS,
         as_json: AsJson = False,
     ) -> None:
         """Put the frames of a series onto each other: their mean (to be labelled) and how they lie.
@@ -69,7 +57,7 @@ def register(group: typer.Typer) -> None:
         from napari_apgan.label.register_task import mean_pixels
         from napari_apgan.label.series import FramesOf, average
 
-        source = _open(series, dataset, pixel_size, missing)
+        source = read.source(series)
         frames = FramesOf(source, first, stop)
         with progress_bar("registering") as progress:
             found = find(frames, RegisterSettings(nonrigid=follow_distortions), progress=progress)
@@ -91,6 +79,7 @@ def register(group: typer.Typer) -> None:
         typer.echo(str(path))
 
     @group.command()
+    @reads_images
     def transfer(
         series: Series,
         registration: Annotated[
@@ -117,9 +106,7 @@ def register(group: typer.Typer) -> None:
             bool,
             typer.Option("--drop-doubtful", help="Leave out what one noisy frame cannot tell of."),
         ] = False,
-        dataset: Dataset = "",
-        pixel_size: PixelSize = None,
-        missing: MissingPixels = "auto",
+        read: Reading = AS_IT_IS,
         as_json: AsJson = False,
     ) -> None:
         """Carry labels of a mean to the frames that show the atoms."""
@@ -134,7 +121,7 @@ def register(group: typer.Typer) -> None:
         regions = _boxes(box or [])
         if pairs is not None and not regions:
             raise UserError("--pairs needs --box: training learns only where all is labelled.")
-        source = _open(series, dataset, pixel_size, missing)
+        source = read.source(series)
         found, first, _ = load_registration(registration)
         atoms = read_atoms(labels)
         frames = FramesOf(source, first, first + len(found))
@@ -170,17 +157,6 @@ def register(group: typer.Typer) -> None:
             return
         console.print(result.sentence())
         typer.echo(str(output))
-
-
-def _open(series: Path, dataset: str, pixel_size: str | None, missing: str) -> Source:
-    from napari_apgan.io import open_source
-
-    return open_source(
-        series,
-        dataset=dataset or None,
-        missing=missing_policy(missing),
-        calibration=given_calibration(pixel_size),
-    )
 
 
 def _boxes(given: list[str]) -> list[Region]:
