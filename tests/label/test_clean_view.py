@@ -13,7 +13,7 @@ import pytest
 from napari_apgan.bench.drifting import Drifting, drifting
 from napari_apgan.label import clean_view, process
 from napari_apgan.label.clean_view import FOR_THE_EYE, block_around
-from napari_apgan.label.filters import FILTERS
+from napari_apgan.label.filter_kinds import FILTERS
 from napari_apgan.label.protocol import LANGUAGE, SourceRef, TaskRequest
 
 Ask = Callable[..., Any]

@@ -7,15 +7,14 @@ import pytest
 
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
-from napari_apgan.label.filters import (
+from napari_apgan.label.filter_kinds import (
     FILTERS,
     BandpassSettings,
     FilterName,
     GaussianSettings,
     StackedSettings,
-    filter_frame,
-    filter_series,
 )
+from napari_apgan.label.filters import filter_frame, filter_series
 from napari_apgan.serving import Cancelled
 from napari_apgan.simulate import make_sample
 

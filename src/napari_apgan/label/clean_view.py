@@ -15,7 +15,8 @@ from napari_apgan.frames import Frame
 from napari_apgan.io.reference import SourceRef
 
 from .evidence import in_the_frame
-from .filters import FILTERS, FilterName, FilterSettings, StackedSettings, filter_frame
+from .filter_kinds import FILTERS, FilterName, FilterSettings, StackedSettings
+from .filters import filter_frame
 from .filters import filter_series as filter_block
 from .process import Job
 from .register import Registration, register
@@ -32,7 +33,7 @@ class CleanViewOptions(BaseModel):
     Parameters
     ----------
     filter : str
-        One of :data:`napari_apgan.label.filters.FILTERS`.
+        One of :data:`~.filter_kinds.FILTERS`.
     settings : mapping
         Of that filter; what is left out has its default.
     align : bool

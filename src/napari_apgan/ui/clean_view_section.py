@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QStackedWidget, QVBoxLayout
 
-from napari_apgan.label.filters import FILTERS
+from napari_apgan.label.filter_kinds import FILTERS
 from napari_apgan.label.protocol import TaskDone
 
 from .label_helper import LabelTask
