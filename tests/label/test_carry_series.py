@@ -27,8 +27,8 @@ from napari_apgan.label.register_file import (
 )
 from napari_apgan.label.series import FramesOf, average
 from napari_apgan.label.snapping import snap
-from napari_apgan.label.transfer import VANISHED
 from napari_apgan.label.transfer_task import CarriedRegions
+from napari_apgan.label.verdict import VANISHED
 from napari_apgan.regions import Region, learn_mask
 
 WHOLE = Region.rectangle(20, 20, 76, 76)

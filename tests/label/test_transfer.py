@@ -19,7 +19,8 @@ from napari_apgan.io import open_source, read_atoms
 from napari_apgan.label.register import register
 from napari_apgan.label.series import FramesOf, average
 from napari_apgan.label.snapping import snap
-from napari_apgan.label.transfer import DOUBTFUL, Transfer, TransferSettings, transfer
+from napari_apgan.label.transfer import transfer
+from napari_apgan.label.verdict import DOUBTFUL, Transfer, TransferSettings
 
 
 def carried(series: Drifting, **settings: float | bool) -> tuple[Transfer, pd.DataFrame]:

@@ -115,7 +115,7 @@ def register(group: typer.Typer) -> None:
         from napari_apgan.label.carry_series import carry
         from napari_apgan.label.register_file import load_registration
         from napari_apgan.label.series import FramesOf, average
-        from napari_apgan.label.transfer import TransferSettings
+        from napari_apgan.label.verdict import TransferSettings
 
         looks: Polarity = one_of("--polarity", polarity, Polarity)
         regions = _boxes(box or [])

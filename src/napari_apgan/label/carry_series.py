@@ -29,7 +29,8 @@ from napari_apgan.regions import Region
 
 from .register import Registration
 from .series import Average
-from .transfer import VANISHED, Transfer, TransferSettings, transfer
+from .transfer import transfer
+from .verdict import VANISHED, Transfer, TransferSettings
 
 Floats = NDArray[np.float64]
 Corners = tuple[tuple[float, float], ...]

@@ -16,7 +16,7 @@ from .carry_series import carry
 from .process import Job
 from .register_file import load_registration
 from .series import Average, FramesOf
-from .transfer import TransferSettings
+from .verdict import TransferSettings
 
 
 class TransferOptions(BaseModel):

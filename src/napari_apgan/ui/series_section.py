@@ -49,7 +49,7 @@ class SeriesSection(LabelSection):
     def __init__(self, session: Session, workbench: Workbench) -> None:
         super().__init__(session, workbench)
         from napari_apgan.label.register import RegisterSettings
-        from napari_apgan.label.transfer import TransferSettings
+        from napari_apgan.label.verdict import TransferSettings
 
         self.register_task = self._new_task("register_series", self._on_mean)
         self.transfer_task = self._new_task("transfer_labels", self._on_carried)
