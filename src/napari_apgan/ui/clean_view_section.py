@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QStackedWidget, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QComboBox, QStackedWidget
 
 from napari_apgan.label.filter_kinds import FILTERS
 from napari_apgan.label.protocol import TaskDone
@@ -17,7 +17,7 @@ from .model_form import ModelForm, all_fields
 from .predict_files import Place
 from .scene import VIEW_METADATA
 from .task_bar import TaskBar
-from .widgets import hint, row
+from .widgets import column_in, hint, row
 
 if TYPE_CHECKING:
     from napari_apgan.project import Session
@@ -72,9 +72,7 @@ class CleanViewSection(LabelSection):
         self.about = hint()
         self.did = hint()
         self.did.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(self)
         line = row(self.choice, self.shown)
         line.setStretch(0, 1)
         layout.addLayout(line)

@@ -14,11 +14,10 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QSlider,
-    QVBoxLayout,
     QWidget,
 )
 
-from .widgets import heading, hint, row
+from .widgets import column_in, heading, hint, row
 
 Way = Literal["network", "spots", "rings"]
 
@@ -139,16 +138,12 @@ class DetectBox(QWidget):
         self.busy.setLayout(waiting)
         self.note = hint()
         self.candidates = QWidget()
-        inner = QVBoxLayout(self.candidates)
-        inner.setContentsMargins(0, 0, 0, 0)
-        inner.setSpacing(4)
+        inner = column_in(self.candidates)
         slide = row(QLabel("more"), self.slider, QLabel("fewer"))
         slide.setStretch(1, 1)
         inner.addLayout(slide)
         inner.addLayout(row(self.count, 1, self.keep, self.discard))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(self)
         layout.addLayout(row(heading("Detect"), 1, self.way, self.find))
         layout.addWidget(self.settings)
         layout.addLayout(row(self.ask, 1, self.take))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QComboBox, QGridLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QWidget
 
 from napari_apgan.atoms import positions
 from napari_apgan.label.doctor_project import fix_edit, ignore, ignored_on, listen_again
@@ -21,7 +21,7 @@ from .predict_files import Place
 from .review_camera import centre
 from .row_list import RowList
 from .task_bar import TaskBar
-from .widgets import hint, row, text_button
+from .widgets import column_in, hint, row, text_button
 
 if TYPE_CHECKING:
     from napari_apgan.project import Session
@@ -72,9 +72,7 @@ class DoctorSection(LabelSection):
         self.buttons: list[Any] = []
         self.again = text_button("", self.show_ignored, "Name them again where they are doubtful")
         self.again.setFlat(True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(self)
         layout.addLayout(row(self.check_button, self.strictness, 1, self.again))
         layout.addWidget(TaskBar(self.examination))
         for part in (self.said, self.fixes, self.list):

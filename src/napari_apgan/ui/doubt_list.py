@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_apgan.atoms import positions
 from napari_apgan.doubts import doubtful
@@ -17,7 +17,7 @@ from .atoms_layer import rgba
 from .review_camera import bring_into_view
 from .review_walk import nearest_next
 from .row_list import Row, RowList
-from .widgets import hint
+from .widgets import column_in, hint
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -51,9 +51,7 @@ class DoubtList(QWidget):
         self.words = hint()
         self.list = RowList(most_rows=5)
         self.list.chosen.connect(self.go_to)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(self)
         layout.addWidget(self.words)
         layout.addWidget(self.list)
         self._blink = QTimer(self)

@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_apgan.elements import Element, Polarity
 
@@ -22,7 +14,7 @@ from .keep_row import KeepRow
 from .label_helper import LabelTask
 from .map_rows import MapRows
 from .task_bar import TaskBar
-from .widgets import Fold, WrappedLabel, hint, row, text_button
+from .widgets import Fold, WrappedLabel, column_in, hint, row, text_button
 
 if TYPE_CHECKING:
     from .elements_section import ElementsSection
@@ -56,9 +48,7 @@ class ElementsForm:
         self.notes = WrappedLabel()
         self.notes.hide()
         self.candidates = self._make_candidates()
-        layout = QVBoxLayout(section)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(section)
         layout.addLayout(row(self.suggest, self.by_size, 1))
         for task in tasks:
             layout.addWidget(TaskBar(task))
@@ -88,9 +78,7 @@ class ElementsForm:
         )
         self.keep, self.discard = buttons.keep, buttons.discard
         widget = QWidget()
-        layout = QVBoxLayout(widget)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(widget)
         layout.addWidget(self.counts)
         layout.addWidget(self.kinds_line)
         layout.addWidget(self.rows)
@@ -128,9 +116,7 @@ class ElementsForm:
             "The peaks between the labels become labels, as one edit",
         )
         widget = QWidget()
-        layout = QVBoxLayout(widget)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(widget)
         for line in (
             row(QLabel("between"), self.first),
             row(QLabel("add"), self.second, self.add),
@@ -154,9 +140,7 @@ class ElementsForm:
         )
         self.add_map = text_button("+ Map", self.maps.add, "One more image of counts")
         widget = QWidget()
-        layout = QVBoxLayout(widget)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(widget)
         layout.addWidget(self.maps)
         layout.addLayout(row(self.add_map, self.align, 1))
         layout.addLayout(row(self.by_maps, 1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QInputDialog, QMenu, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QInputDialog, QMenu, QToolButton, QWidget
 
 from napari_apgan.regions import RegionKind
 
@@ -15,7 +15,7 @@ from .hand import BRUSHES
 from .hand_counter import HandCounter
 from .hand_icons import SIDE, tool_icon
 from .regions_layer import color_of_kind
-from .widgets import row, swatch
+from .widgets import column_in, row, swatch
 
 if TYPE_CHECKING:
     from .desk import Desk
@@ -72,9 +72,7 @@ class HandStrip(QWidget):
         menu.addAction("All elements in turn", lambda: hand.set_motif(""))
         self.sequence.setMenu(menu)
         self.counter = HandCounter(desk.session)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
+        layout = column_in(self, spacing=2)
         layout.addLayout(row(*self._buttons(), 1))
         layout.addWidget(self.counter)
         session = desk.session

@@ -15,14 +15,13 @@ from qtpy.QtWidgets import (
     QPushButton,
     QSizePolicy,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
 
-from .widgets import ElidedLabel, WrappedLabel, row
+from .widgets import ElidedLabel, WrappedLabel, column_in, row
 
 
 class Header(QWidget):
@@ -50,9 +49,7 @@ class Header(QWidget):
         self.state = ElidedLabel()
         self.state.setStyleSheet("color: #9AA3AD;")
         self.line = WrappedLabel()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
+        layout = column_in(self, spacing=2)
         top = row(self.project_button, self.state, self.save_button, self.help_button)
         top.setStretch(1, 1)
         layout.addLayout(top)
@@ -177,9 +174,7 @@ class CalibrationBar(QWidget):
         fields.addWidget(self.y, 1)
         fields.addWidget(self.unit)
         fields.addWidget(self.give)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 4, 8, 6)
-        layout.setSpacing(4)
+        layout = column_in(self, margins=(8, 4, 8, 6))
         layout.addWidget(self.text)
         layout.addLayout(fields)
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)

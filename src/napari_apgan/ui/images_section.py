@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog
 
 from .label_sections import LabelSection
 from .row_list import Row, RowList
 from .survey_window import SurveyWindow
-from .widgets import hint, row, text_button
+from .widgets import column_in, hint, row, text_button
 
 if TYPE_CHECKING:
     from napari_apgan.project import Project, Session
@@ -33,9 +33,7 @@ class ImagesSection(LabelSection):
         self.window_: SurveyWindow | None = None
         self.list = RowList(most_rows=6)
         self.teach = hint(_TEACH)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(self)
         layout.addLayout(
             row(
                 text_button("Open images…", workbench.open_image),

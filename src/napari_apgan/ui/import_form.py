@@ -6,19 +6,11 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QComboBox,
-    QDoubleSpinBox,
-    QFormLayout,
-    QLabel,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSizePolicy, QWidget
 
 from napari_apgan.io.imports import Choices, LengthUnit, Preview
 
-from .widgets import WARNING, WrappedLabel, hint, row, swatch, text_button
+from .widgets import WARNING, WrappedLabel, column_in, hint, row, swatch, text_button
 
 #: Names that a file gives beyond these are taken as they are.
 MOST_NAMES = 8
@@ -120,9 +112,7 @@ class ImportForm(QWidget):
         self._form.addRow("Elements from", self.element_column)
         self._form.addRow("Element", self.element)
         self._form.addRow("Likelihood from", self.likelihood)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(self)
         for part in (self.note, self.first_rows, self.ask):
             layout.addWidget(part)
         layout.addLayout(self._form)

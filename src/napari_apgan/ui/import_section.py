@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QPushButton, QWidget
 
 from napari_apgan.atoms import positions
 from napari_apgan.elements import Element, pick_color
@@ -23,7 +23,7 @@ from .import_form import ImportForm, NamesForm
 from .label_sections import LabelSection
 from .output_map_export import export_channels, export_picture
 from .predict_background import Background
-from .widgets import hint, primary_button, row, text_button
+from .widgets import column_in, hint, primary_button, row, text_button
 
 if TYPE_CHECKING:
     from napari_apgan.io.imports import Preview
@@ -79,15 +79,11 @@ class ImportSection(LabelSection):
         self.add_button = primary_button("Add labels")
         self.add_button.clicked.connect(lambda _=False: workbench.run(self.add))
         self.cancel_button = text_button("Cancel", self.close_panel, "Nothing is added")
-        inside = QVBoxLayout(self.panel)
-        inside.setContentsMargins(0, 0, 0, 0)
-        inside.setSpacing(4)
+        inside = column_in(self.panel)
         for part in (self.title, self.form, self.colors, self.said):
             inside.addWidget(part)
         inside.addLayout(row(self.add_button, self.cancel_button))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(self)
         layout.addLayout(row(self.import_button, self.export_button, 1))
         layout.addWidget(self.teach)
         layout.addWidget(self.panel)

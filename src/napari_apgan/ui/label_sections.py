@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtGui import QPaintEvent, QResizeEvent
-from qtpy.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QToolButton, QWidget
 
 from napari_apgan.settings import Settings
 
 from .label_helper import LabelHelper, LabelTask
-from .widgets import FOLD_STYLE, fold_arrow
+from .widgets import FOLD_STYLE, column_in, fold_arrow
 
 if TYPE_CHECKING:
     from napari_apgan.project import Session
@@ -192,9 +192,7 @@ class FoldingSection(QWidget):
         self.toggle.setStyleSheet(FOLD_STYLE)
         self.toggle.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.toggle.toggled.connect(self._apply)
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setSpacing(2)
+        self._layout = column_in(self, spacing=2)
         self._layout.addWidget(self.toggle)
         fold_arrow(self.toggle, opened=False)
 
@@ -289,9 +287,7 @@ class SectionStack(QObject):
 
     def _column(self, stage: str) -> QWidget:
         column = QWidget()
-        layout = QVBoxLayout(column)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
+        layout = column_in(column, spacing=2)
         for fold in self.folds.values():
             if fold.kind.stage == stage:
                 layout.addWidget(fold)

@@ -24,7 +24,7 @@ from .periodic_table import PeriodicTable
 from .predict_overlay import predictions_of
 from .regions_box import RegionsBox
 from .suggest_region import RegionSuggestion
-from .widgets import heading, hint, primary_button, row, rule, scrolled, text_button
+from .widgets import heading, hint, primary_button, row, rule, tab_page, text_button
 
 if TYPE_CHECKING:
     from .simulate_panel import SimulatePanel
@@ -82,10 +82,7 @@ class LabelTab(QWidget):
         self.refresh()
 
     def _build(self) -> None:
-        content = QWidget()
-        layout = QVBoxLayout(content)
-        layout.setContentsMargins(4, 4, 8, 4)
-        layout.setSpacing(6)
+        self.scroll, layout = tab_page()
         layout.addLayout(row(heading("Elements"), self.chips.add_button, 1, self.snap))
         layout.addWidget(self.chips)
         layout.addWidget(self.hand)
@@ -110,7 +107,6 @@ class LabelTab(QWidget):
         labelling = QWidget()
         inside = QVBoxLayout(labelling)
         inside.setContentsMargins(0, 0, 0, 0)
-        self.scroll = scrolled(content)
         inside.addWidget(self.scroll, 1)
         inside.addWidget(self.primary)
         self.pages.addWidget(labelling)

@@ -6,16 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QLabel,
-    QLineEdit,
-    QSlider,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QSlider, QToolButton, QWidget
 
 from napari_apgan.elements import Polarity
 
@@ -23,7 +14,7 @@ from .class_rows import ClassRows
 from .keep_row import KeepRow
 from .label_helper import LabelTask
 from .task_bar import TaskBar
-from .widgets import ElidedLabel, WrappedLabel, hint, row, text_button
+from .widgets import ElidedLabel, WrappedLabel, column_in, hint, row, text_button
 
 if TYPE_CHECKING:
     from .lattice_section import LatticeSection
@@ -114,9 +105,7 @@ class LatticeForm:
             row(self.kept_words, 1, text_button("Hide", section.discard, "Take the squares away"))
         )
         self.kept_line.hide()
-        layout = QVBoxLayout(section)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(section)
         asking = row(QLabel("Atoms"), self.polarity_box, self.where_box)
         asking.setStretch(2, 1)
         layout.addLayout(asking)
@@ -156,9 +145,7 @@ class LatticeForm:
         )
         self.keep, self.discard = buttons.keep, buttons.discard
         widget = QWidget()
-        layout = QVBoxLayout(widget)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(widget)
         layout.addWidget(self.counts)
         layout.addWidget(self.grain_signs)
         slide = row(QLabel("all sites"), self.slider, QLabel("clear atoms"))

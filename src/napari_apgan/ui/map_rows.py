@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QSizePolicy,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -23,6 +22,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.io import READABLE
 
 from .layer_source import source_of_layer
+from .widgets import column_in
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -41,9 +41,7 @@ class MapRows(QWidget):
     def __init__(self, workbench: Workbench) -> None:
         super().__init__()
         self._workbench = workbench
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setSpacing(3)
+        self._layout = column_in(self, spacing=3)
         self.rows: list[tuple[QWidget, QComboBox, QComboBox]] = []
 
     def add(self, element: str = "", path: Path | None = None) -> None:

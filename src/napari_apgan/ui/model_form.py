@@ -24,14 +24,13 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QSizePolicy,
     QStyle,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_apgan.errors import UserError
 
 from .model_notes import caption_of, field_notes, words_of
-from .widgets import Fold
+from .widgets import Fold, column_in
 
 #: What pydantic adds to say how it tried to read a number.
 _PARSING = re.compile(r", unable to parse string as an? \w+")
@@ -106,9 +105,7 @@ class ModelForm(QWidget):
         wanted = dict(fields) if fields is not None else all_fields(model)
         plain = [n for n in wanted if nested(model.model_fields[n].annotation) is None]
         first = plain[:shown]
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
+        layout = column_in(self, spacing=3)
         layout.addLayout(self._lines({n: wanted[n] for n in first}))
         rest = {n: wanted[n] for n in plain if n not in first}
         if rest:

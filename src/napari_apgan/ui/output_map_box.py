@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import (
-    QComboBox,
-    QDoubleSpinBox,
-    QLabel,
-    QMenu,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QMenu, QPushButton, QWidget
 
-from .widgets import heading, row
+from .widgets import column_in, heading, row
 
 #: A radius counts when it was not changed for so long (ms): arrows are clicked several times.
 _PAUSE_MS = 400
@@ -56,9 +48,7 @@ class OutputMapBox(QWidget):
         self._timer.timeout.connect(self._emit)
         self.radius.valueChanged.connect(lambda _: self._timer.start())
         self.unit.currentIndexChanged.connect(lambda _: self._show())
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(self)
         layout.addLayout(row(heading("Output map"), 1, self.export_button, self.show_button))
         layout.addLayout(row(QLabel("Radius of discs"), 1, self.radius, self.unit))
 

@@ -16,11 +16,12 @@ from qtpy.QtWidgets import (
     QPushButton,
     QRadioButton,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_apgan.elements import SYMBOLS, Element, PaletteName, Polarity, pick_color, table_cell
+
+from .widgets import column_in
 
 _CELL = QSize(27, 22)
 
@@ -48,9 +49,7 @@ class PeriodicTable(QWidget):
         self._taken = {e.name: e for e in taken}
         self._palette: PaletteName = palette
         self._color = ""
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(10, 8, 10, 10)
-        outer.setSpacing(6)
+        outer = column_in(self, spacing=6, margins=(10, 8, 10, 10))
         outer.addWidget(QLabel("Which element do the atoms belong to?"))
         outer.addLayout(self._make_grid())
         outer.addLayout(self._make_options())

@@ -13,14 +13,13 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QSlider,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_apgan.project import Session
 
 from .predict_overlay import Predictions
-from .widgets import row, text_button
+from .widgets import column_in, row, text_button
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -74,9 +73,7 @@ class PredictBox(QWidget):
         busy.setStretch(0, 1)
         self._busy.setLayout(busy)
         self._busy.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(self)
         layout.addLayout(row(self.button, self.more, 1, self.uncertainty))
         line = row(self.overlay, self.strength)
         line.setStretch(1, 1)

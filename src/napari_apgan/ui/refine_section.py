@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from qtpy.QtWidgets import QComboBox, QVBoxLayout
+from qtpy.QtWidgets import QComboBox
 
 from napari_apgan.io import read_atoms
 from napari_apgan.label.protocol import TaskDone
@@ -13,7 +13,7 @@ from napari_apgan.label.refining import CHANGED
 
 from .label_sections import LabelSection
 from .task_bar import TaskBar
-from .widgets import hint, row, text_button
+from .widgets import column_in, hint, row, text_button
 
 if TYPE_CHECKING:
     from napari_apgan.project import Session
@@ -55,9 +55,7 @@ class RefineSection(LabelSection):
         self.about = hint(
             "Positions below the pixel, with standard errors, heights and intensities in the table."
         )
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(self)
         layout.addWidget(self.about)
         layout.addLayout(row(self.button, 1, self.shape))
         layout.addWidget(TaskBar(self.refining))

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from napari_apgan.regions import Region, RegionKind
 
 from .regions_layer import color_of
-from .widgets import ElidedLabel, heading, hint, row, swatch
+from .widgets import ElidedLabel, column_in, heading, hint, row, swatch
 
 #: Longer lists than this show their newest regions; the others stay on the image.
 _SHOWN = 12
@@ -60,9 +60,7 @@ class RegionsBox(QWidget):
         self._list.setContentsMargins(0, 0, 0, 0)
         self._list.setSpacing(1)
         self.rows: dict[int, QWidget] = {}
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(self)
         layout.addLayout(row(heading("Regions"), 1, self.box_button, self.polygon_button))
         layout.addLayout(row(QLabel("The next one is"), 1, self.complete, self.ignore))
         layout.addWidget(self.empty)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_apgan.project import Round
 from napari_apgan.words import share
 
 from .curve import Chart, Series
-from .widgets import BAD, GOOD, heading, hint
+from .widgets import BAD, GOOD, column_in, heading, hint
 
 NO_ROUNDS = "Each training adds a round here."
 
@@ -25,9 +25,7 @@ class RoundsPanel(QWidget):
         self.chart.left_most = 1.0
         self.chart.x_name = "round"
         self.verdict = hint()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
+        layout = column_in(self, spacing=6)
         for part in (heading("Rounds"), self.chart, self.verdict):
             layout.addWidget(part)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize
-from qtpy.QtWidgets import QSizePolicy, QSpacerItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QSpacerItem, QVBoxLayout
 
 from napari_apgan.project import Project, Session
 
@@ -27,7 +27,7 @@ from .review_work import (
 )
 from .row_list import RowList
 from .train_rounds import comparison, complete_round
-from .widgets import heading, hint, primary_button, row, rule, scrolled, text_button
+from .widgets import heading, hint, primary_button, row, rule, tab_page, text_button
 
 if TYPE_CHECKING:
     from napari_apgan.review.ranking import ReviewItem
@@ -81,10 +81,7 @@ class ReviewTab(LazyTab):
         self._connect()
 
     def _build(self) -> None:
-        content = QWidget()
-        layout = QVBoxLayout(content)
-        layout.setContentsMargins(4, 4, 8, 4)
-        layout.setSpacing(6)
+        page, layout = tab_page()
         layout.addWidget(self.predict)
         layout.addWidget(rule())
         layout.addLayout(row(heading("Worst first"), 1, self.next_button))
@@ -98,7 +95,7 @@ class ReviewTab(LazyTab):
         layout.addItem(QSpacerItem(1, 1, QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Expanding))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolled(content), 1)
+        outer.addWidget(page, 1)
         outer.addWidget(self.primary)
 
     def _connect(self) -> None:

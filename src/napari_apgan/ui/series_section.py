@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QSpinBox,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -30,7 +29,7 @@ from .label_sections import LabelSection
 from .model_form import ModelForm, all_fields
 from .predict_files import reference_to
 from .task_bar import TaskBar
-from .widgets import Fold, hint, row, text_button
+from .widgets import Fold, column_in, hint, row, text_button
 
 if TYPE_CHECKING:
     from napari_apgan.project import Project, Session
@@ -70,9 +69,7 @@ class SeriesSection(LabelSection):
             "to be labelled like any other",
         )
         self.series_page = QWidget()
-        page = QVBoxLayout(self.series_page)
-        page.setContentsMargins(0, 0, 0, 0)
-        page.setSpacing(4)
+        page = column_in(self.series_page)
         page.addLayout(row(QLabel("Frames"), self.first, QLabel("to"), self.last, 1))
         page.addWidget(self.how)
         page.addLayout(row(self.make, 1))
@@ -85,17 +82,13 @@ class SeriesSection(LabelSection):
             "out. One step of undo",
         )
         self.mean_page = QWidget()
-        page = QVBoxLayout(self.mean_page)
-        page.setContentsMargins(0, 0, 0, 0)
-        page.setSpacing(4)
+        page = column_in(self.mean_page)
         page.addLayout(row(self.carry, 1))
         page.addWidget(Fold("How", self.which))
         self.did = hint()
         self.table = FramesTable()
         self.table.frame_wanted.connect(self._go_to_frame)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(self)
         for part in (
             self.about,
             self.series_page,

@@ -23,7 +23,7 @@ from napari_apgan.simulate.structures import STRUCTURES
 
 from .model_form import ModelForm, all_fields, complaint
 from .model_notes import words_of
-from .widgets import heading, row, scrolled
+from .widgets import column_in, heading, row, scrolled
 
 #: Fields of a form that are seen before "More".
 _SHOWN = 6
@@ -176,9 +176,7 @@ class SimulationForms(QWidget):
 
 def _page(*parts: Any) -> QWidget:
     page = QWidget()
-    layout = QVBoxLayout(page)
-    layout.setContentsMargins(4, 6, 8, 4)
-    layout.setSpacing(6)
+    layout = column_in(page, spacing=6, margins=(4, 6, 8, 4))
     for part in parts:
         if isinstance(part, QWidget):
             layout.addWidget(part)

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QPushButton,
     QSizePolicy,
     QSpinBox,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -34,7 +33,7 @@ from .simulate_picture import FramePicture, middle, side_by_side
 from .simulate_set import free_seed
 from .simulate_words import command_of, preview_words
 from .simulator import Simulator, simulator_of
-from .widgets import BAD, heading, hint, primary_button, row, text_button
+from .widgets import BAD, column_in, heading, hint, primary_button, row, text_button
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -108,9 +107,7 @@ class SimulatePanel(QWidget):
         self._show_busy()
 
     def _build(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 4, 0)
-        layout.setSpacing(5)
+        layout = column_in(self, spacing=5, margins=(4, 4, 4, 0))
         layout.addLayout(row(self.back, heading("Simulate"), 1, self.match_button))
         line = row(hint("Example"), self.example, self.another, self.rings)
         line.setStretch(1, 1)

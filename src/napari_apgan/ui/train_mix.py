@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QSpinBox, QWidget
 
 from napari_apgan.simulate.settings import SimulationSettings
 
 from .simulate_set import Simulated
-from .widgets import hint, row
+from .widgets import column_in, hint, row
 
 #: As many as the paper adds each round, beside as many experimental ones.
 _EACH_ROUND = 5
@@ -43,9 +43,7 @@ class Mixing(QWidget):
         )
         line = row(self.each_round, self.count, hint("new simulated pairs each round"))
         line.setStretch(2, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
+        layout = column_in(self, spacing=2)
         layout.addLayout(line)
         layout.addWidget(self.stream)
         self._groups: tuple[Simulated, ...] = ()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QProgressBar, QWidget
 
 from napari_apgan.elements import Element
 from napari_apgan.maps import rgb_map
@@ -20,7 +20,7 @@ from napari_apgan.train.runfolder import RunFolder
 
 from .curve import MAX_POINTS, Chart, Series, thin
 from .train_words import rounded
-from .widgets import BAD, GOOD, row
+from .widgets import BAD, GOOD, column_in, row
 
 #: Side of the picture of the probability map, in screen px.
 THUMBNAIL_PX = 104
@@ -53,9 +53,7 @@ class ProgressPanel(QWidget):
         self.result.setMinimumWidth(1)
         line = row(self.losses, self.picture)
         line.setStretch(0, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout = column_in(self)
         layout.addWidget(self.bar)
         layout.addLayout(line)
         layout.addWidget(self.quality)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QCoreApplication
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout
 
 from napari_apgan.errors import UserError
 from napari_apgan.models.bundled import BUNDLED
@@ -38,7 +38,7 @@ from .train_progress import ProgressPanel
 from .train_rounds import record_round
 from .train_set import LIST_ROWS, go_to_row, set_pairs, training_rows
 from .train_words import closing_sentence, set_words
-from .widgets import Fold, heading, hint, primary_button, row, rule, scrolled, text_button
+from .widgets import Fold, heading, hint, primary_button, row, rule, tab_page, text_button
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -83,10 +83,7 @@ class TrainTab(LazyTab):
         self._on_project()
 
     def _build(self) -> None:
-        content = QWidget()
-        layout = QVBoxLayout(content)
-        layout.setContentsMargins(4, 4, 8, 4)
-        layout.setSpacing(6)
+        page, layout = tab_page()
         layout.addLayout(row(heading("Training set"), 1, self.summary))
         for part in (self.list, self.mixing, self.teach, self.choices, self.estimate):
             layout.addWidget(part)
@@ -96,7 +93,7 @@ class TrainTab(LazyTab):
         layout.addStretch(1)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolled(content), 1)
+        outer.addWidget(page, 1)
         outer.addWidget(self.doubts)
         buttons = row(self.resume_button, self.primary)
         buttons.setStretch(1, 1)

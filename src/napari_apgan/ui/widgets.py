@@ -81,6 +81,27 @@ def row(*widgets: QWidget | int) -> QHBoxLayout:
     return layout
 
 
+def column_in(
+    widget: QWidget,
+    *,
+    spacing: int = 4,
+    margins: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> QVBoxLayout:
+    """Make the layout of a widget whose parts stand below one another.
+
+    Parameters
+    ----------
+    widget : QWidget
+    spacing : int
+        Between the parts, in screen px.
+    margins : (left, top, right, bottom)
+    """
+    layout = QVBoxLayout(widget)
+    layout.setContentsMargins(*margins)
+    layout.setSpacing(spacing)
+    return layout
+
+
 def swatch(color: str, size: int = 12) -> QPixmap:
     """Draw a round patch of a colour with a dark rim."""
     pixmap = QPixmap(size, size)
@@ -161,9 +182,7 @@ class Fold(QWidget):
         self.toggle.setCheckable(True)
         self.toggle.setStyleSheet("QToolButton { border: none; background: transparent; }")
         self.toggle.toggled.connect(self._apply)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
+        layout = column_in(self, spacing=2)
         layout.addWidget(self.toggle)
         layout.addWidget(content)
         self.toggle.setChecked(opened)
@@ -182,6 +201,13 @@ def scrolled(content: QWidget) -> QScrollArea:
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     return area
+
+
+def tab_page() -> tuple[QScrollArea, QVBoxLayout]:
+    """Make the page of a tab that scrolls, and the layout of what stands on it."""
+    content = QWidget()
+    # On the right there is room for the bar.
+    return scrolled(content), column_in(content, spacing=6, margins=(4, 4, 8, 4))
 
 
 def text_button(text: str, deed: Callable[[], object], tooltip: str = "") -> QPushButton:

@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QMainWindow,
     QShortcut,
     QTabWidget,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -36,6 +35,7 @@ from .review_camera import canvas_of
 from .review_tab import ReviewTab
 from .sessions import session_of, stop_listening
 from .train_tab import TrainTab
+from .widgets import column_in
 
 TABS = ("label", "train", "review")
 
@@ -71,9 +71,7 @@ class Workbench(QWidget):
         self.lens: Lens | None = None
         self._retired = False
         self.setAcceptDrops(True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.setSpacing(5)
+        layout = column_in(self, spacing=5, margins=(6, 6, 6, 6))
         for part in (self.header, self.messages, self.calibration):
             layout.addWidget(part)
         layout.addWidget(self.tabs, 1)
