@@ -150,7 +150,7 @@ def _pairs(
         if (series_id, frame) not in known
     ]
     kept = [p for p in before if p.source_id != mean_id]
-    after = tuple(sorted([*kept, *new], key=lambda p: (p.source_id, p.frame)))
-    if after == before:
+    edit = compose.changed_pairs(project, [*kept, *new])
+    if edit is None:
         return None, 0, False
-    return SetPairs(before=before, after=after), len(new), len(kept) < len(before)
+    return edit, len(new), len(kept) < len(before)

@@ -12,8 +12,10 @@ from napari_apgan.atoms import conform
 from napari_apgan.elements import Element, pick_color
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
+from napari_apgan.regions import Region
 
 from . import tables
+from .documents import PairEntry
 from .edits import (
     AddAtoms,
     Batch,
@@ -243,9 +245,40 @@ def changed_calibration(
     )
 
 
-def removed_source(project: ProjectCore, source_id: str) -> Batch:
-    """Make the edit that takes an image, its labels and its pairs out of the project."""
-    name = project.record(source_id).name
+def changed_pairs(project: ProjectCore, entries: Iterable[PairEntry]) -> SetPairs | None:
+    """Make the edit that sets the whole training set; None where it is so already."""
+    before = tuple(project.pairs)
+    after = tuple(sorted(entries, key=lambda p: (p.source_id, p.frame)))
+    return SetPairs(before=before, after=after) if after != before else None
+
+
+def joined_pairs(
+    project: ProjectCore, places: Iterable[tuple[str, int]], number: int
+) -> SetPairs | None:
+    """Make the edit that puts frames into the training set; None where all are in it.
+
+    Parameters
+    ----------
+    project : ProjectCore
+    places : iterable of (source id, frame)
+    number : int
+        The round of those that are not in it yet.
+    """
+    known = {(p.source_id, p.frame) for p in project.pairs}
+    new = [PairEntry(source_id=s, frame=f, round=number) for s, f in places if (s, f) not in known]
+    return changed_pairs(project, [*project.pairs, *new])
+
+
+def added_region(project: ProjectCore, source_id: str, frame: int, region: Region) -> SetRegions:
+    """Make the edit that adds a region under a new id."""
+    before = tuple(project.regions(source_id, frame))
+    number = project.record(source_id).next_region_id
+    after = (*before, region.model_copy(update={"id": number}))
+    return SetRegions(source_id=source_id, frame=frame, before=before, after=after)
+
+
+def emptied(project: ProjectCore, source_id: str) -> list[Edit]:
+    """Make the edits that take the labels and the pairs of an image out of the project."""
     edits: list[Edit] = []
     for _, frame in project.frames_with_labels(source_id):
         table = project.atoms(source_id, frame)
@@ -254,12 +287,15 @@ def removed_source(project: ProjectCore, source_id: str) -> Batch:
         regions = tuple(project.regions(source_id, frame))
         if regions:
             edits.append(SetRegions(source_id=source_id, frame=frame, before=regions, after=()))
-    before = tuple(project.pairs)
-    after = tuple(p for p in before if p.source_id != source_id)
-    if after != before:
-        edits.append(SetPairs(before=before, after=after))
-    edits.append(SetRemoved(source_id=source_id, before=False, after=True))
-    return Batch(name=f"remove {name}", edits=tuple(edits))
+    pairs = changed_pairs(project, (p for p in project.pairs if p.source_id != source_id))
+    return [*edits, *([pairs] if pairs else [])]
+
+
+def removed_source(project: ProjectCore, source_id: str) -> Batch:
+    """Make the edit that takes an image, its labels and its pairs out of the project."""
+    gone = SetRemoved(source_id=source_id, before=False, after=True)
+    name = project.record(source_id).name
+    return Batch(name=f"remove {name}", edits=(*emptied(project, source_id), gone))
 
 
 def _ratio(after: float | None, before: float | None) -> float:

@@ -17,7 +17,7 @@ from napari_apgan.regions import Region
 
 from . import compose, tables
 from .documents import PairEntry
-from .edits import Batch, RemoveAtoms, SetPairs, SetRegions
+from .edits import Batch, RemoveAtoms, SetRegions
 from .folder import model_pixel_size
 from .library import WithImages
 from .runs import list_runs
@@ -149,17 +149,16 @@ class WithLabels(WithImages):
 
     def set_pairs(self, entries: Iterable[PairEntry]) -> None:
         """Set the whole training set."""
-        after = tuple(sorted(entries, key=lambda p: (p.source_id, p.frame)))
-        if after != tuple(self.pairs):
-            self.apply(SetPairs(before=tuple(self.pairs), after=after))
+        edit = compose.changed_pairs(self, entries)
+        if edit is not None:
+            self.apply(edit)
 
     def add_pair(self, source_id: str, frame: int, *, round: int | None = None) -> None:
         """Put a frame into the training set; its round is the one to come unless given."""
-        if any((p.source_id, p.frame) == (source_id, frame) for p in self.pairs):
-            return
         number = self.next_round if round is None else round
-        entry = PairEntry(source_id=source_id, frame=frame, round=number)
-        self.set_pairs([*self.pairs, entry])
+        edit = compose.joined_pairs(self, [(source_id, frame)], number)
+        if edit is not None:
+            self.apply(edit)
 
     def remove_pair(self, source_id: str, frame: int) -> None:
         """Take a frame out of the training set; its labels stay."""

@@ -17,7 +17,7 @@ from napari_apgan.names import frame_name, safe_name
 
 from . import compose, tables
 from .documents import PairEntry
-from .edits import AddAtoms, Batch, Edit, SetPairs, SetRegions
+from .edits import AddAtoms, Batch, Edit, SetRegions
 from .sources import SourceRecord
 
 if TYPE_CHECKING:
@@ -149,11 +149,10 @@ def import_pairs(project: WithLabels, folder: Path, *, round: int = 0) -> Import
         edits += _labels(project, source_id, pair)
         entries.append(PairEntry(source_id=source_id, frame=0, round=round))
     if entries:
-        before = tuple(project.pairs)
         known = {(e.source_id, e.frame) for e in entries}
-        rest = [p for p in before if (p.source_id, p.frame) not in known]
-        after = tuple(sorted([*rest, *entries], key=lambda p: (p.source_id, p.frame)))
-        edits.append(SetPairs(before=before, after=after))
+        rest = [p for p in project.pairs if (p.source_id, p.frame) not in known]
+        joined = compose.changed_pairs(project, [*rest, *entries])
+        edits += [joined] if joined else []
         n = len(entries)
         project.apply(Batch(name=f"import {n} pair{'s' * (n != 1)}", edits=tuple(edits)))
     return report

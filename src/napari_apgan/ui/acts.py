@@ -19,7 +19,7 @@ from napari_apgan.doubts import doubtful, without_doubt
 from napari_apgan.elements import Element
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Frame
-from napari_apgan.project import Batch, PairEntry, Session, SetPairs, SetRegions
+from napari_apgan.project import Batch, Session, compose
 from napari_apgan.regions import Region, RegionKind
 
 from .atoms_layer import AtomsView, Key, one_row
@@ -293,18 +293,12 @@ class Acts:
         """Add a region; a complete one puts its frame into the training set, in the same edit."""
         project = self.session.ensure_project()
         here = (self.session.source_id, self.session.frame_index)
-        before = tuple(project.regions(*here))
-        number = project.record(here[0]).next_region_id
-        after = (*before, region.model_copy(update={"id": number}))
-        edit: Any = SetRegions(source_id=here[0], frame=here[1], before=before, after=after)
-        pairs = tuple(project.pairs)
-        if region.kind == "complete" and all((p.source_id, p.frame) != here for p in pairs):
-            entry = PairEntry(source_id=here[0], frame=here[1], round=project.next_round)
-            more = tuple(sorted((*pairs, entry), key=lambda p: (p.source_id, p.frame)))
-            edit = Batch(
-                name="mark an area complete", edits=(edit, SetPairs(before=pairs, after=more))
-            )
-        self.session.apply(edit)
+        added = compose.added_region(project, *here, region)
+        pairs = None
+        if region.kind == "complete":
+            pairs = compose.joined_pairs(project, [here], project.next_round)
+        together = Batch(name="mark an area complete", edits=(added, pairs)) if pairs else added
+        self.session.apply(together)
 
     def paint(self, kind: RegionKind | None, path: Sequence[XY], radius_px: float) -> None:
         """Paint an area, or rub painted areas out with None; one stroke is one edit."""

@@ -14,7 +14,7 @@ from napari_apgan.atoms import positions
 from napari_apgan.frames import Source
 from napari_apgan.predict.files import read_prediction
 from napari_apgan.predict.prediction import Box
-from napari_apgan.project import AddAtoms, Batch, PairEntry, Project, SetPairs, SetRegions, compose
+from napari_apgan.project import AddAtoms, Batch, Project, compose
 from napari_apgan.project.folder import PredictionFiles
 from napari_apgan.regions import Region
 
@@ -138,24 +138,12 @@ def sending(
         table = predicted.assign(origin="predicted", round=round_number)
         added, _ = compose.new_atoms(project, source_id, frame, table)
         edits += list(added.edits) if isinstance(added, Batch) else [added]
-    regions = project.regions(source_id, frame)
-    if not is_covered(box, regions):
-        x0, y0, x1, y1 = (edge - 0.5 for edge in box)
-        number = project.record(source_id).next_region_id
-        region = Region.rectangle(x0, y0, x1, y1, id=number)
-        edits.append(
-            SetRegions(
-                source_id=source_id,
-                frame=frame,
-                before=tuple(regions),
-                after=(*regions, region),
-            )
-        )
-    pairs = tuple(project.pairs)
-    if all((p.source_id, p.frame) != place for p in pairs):
-        entry = PairEntry(source_id=source_id, frame=frame, round=project.next_round)
-        after = tuple(sorted((*pairs, entry), key=lambda p: (p.source_id, p.frame)))
-        edits.append(SetPairs(before=pairs, after=after))
+    if not is_covered(box, project.regions(source_id, frame)):
+        region = Region.rectangle(*(edge - 0.5 for edge in box))
+        edits.append(compose.added_region(project, source_id, frame, region))
+    pairs = compose.joined_pairs(project, [place], project.next_round)
+    if pairs is not None:
+        edits.append(pairs)
     if not edits:
         return None
     n = sum(len(e.ids) for e in edits if isinstance(e, AddAtoms))

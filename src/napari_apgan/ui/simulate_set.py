@@ -14,10 +14,7 @@ from napari_apgan.project import (
     AddAtoms,
     Batch,
     Edit,
-    PairEntry,
     Project,
-    RemoveAtoms,
-    SetPairs,
     SetRegions,
     compose,
 )
@@ -166,36 +163,17 @@ def labels_of(pairs: Sequence[Pair], source_id: str, next_id: int, next_region: 
 def add_labels(project: Project, labels: Labels) -> Simulated:
     """Label a series and put it into the training set, as one edit."""
     more = compose.with_elements(project, labels.names)
-    number = project.next_round
-    new = [
-        PairEntry(source_id=labels.source_id, frame=frame, round=number)
-        for frame in range(labels.n_frames)
-    ]
-    edits: list[Edit] = [*([more] if more else []), *labels.edits]
-    edits.append(_pairs_edit(project, [*project.pairs, *new]))
-    project.apply(Batch(name=f"add {_count(labels.n_frames)}", edits=tuple(edits)))
+    places = [(labels.source_id, frame) for frame in range(labels.n_frames)]
+    pairs = compose.joined_pairs(project, places, project.next_round)
+    edits = (*([more] if more else []), *labels.edits, *([pairs] if pairs else []))
+    project.apply(Batch(name=f"add {_count(labels.n_frames)}", edits=edits))
     return next(group for group in simulated_in(project) if group.source_id == labels.source_id)
 
 
 def removing(project: Project, source_id: str) -> Batch:
     """Make the one edit that takes a batch of simulated pairs out of a project."""
-    edits: list[Edit] = []
-    places = project.frames_with_labels(source_id)
-    for _, frame in places:
-        atoms, regions = project.atoms(source_id, frame), project.regions(source_id, frame)
-        if len(atoms):
-            edits.append(RemoveAtoms.of(source_id, frame, atoms))
-        if regions:
-            edits.append(
-                SetRegions(source_id=source_id, frame=frame, before=tuple(regions), after=())
-            )
-    edits.append(_pairs_edit(project, [p for p in project.pairs if p.source_id != source_id]))
-    return Batch(name=f"remove {_count(len(places))}", edits=tuple(edits))
-
-
-def _pairs_edit(project: Project, entries: Sequence[PairEntry]) -> SetPairs:
-    after = tuple(sorted(entries, key=lambda p: (p.source_id, p.frame)))
-    return SetPairs(before=tuple(project.pairs), after=after)
+    n = len(project.frames_with_labels(source_id))
+    return Batch(name=f"remove {_count(n)}", edits=tuple(compose.emptied(project, source_id)))
 
 
 def _count(n: int) -> str:
