@@ -20,11 +20,11 @@ from napari_apgan.frames import Frame
 from napari_apgan.project import Session
 
 from . import atoms_layer, marks, output_map, regions_layer
-from .acts import Acts
 from .atoms_layer import AtomsView, Key
 from .carrying import Carrying
 from .desk_keys import register_actions
 from .desk_layers import DeskLayers
+from .desk_map import DeskMap
 from .hand import Hand
 from .keys import Actions
 from .layer_source import source_of_layer
@@ -39,7 +39,7 @@ _HOVER_MS = 16
 _MAP_MS = 150
 
 
-class Desk(DeskLayers, Pointer, Acts):
+class Desk(DeskLayers, Pointer, DeskMap):
     """Keeps a viewer and its session in step.
 
     Parameters
@@ -357,12 +357,6 @@ class Desk(DeskLayers, Pointer, Acts):
     def _draw_regions(self) -> None:
         there = self.scene.image_layer is not None
         self.regions.show(self.session.regions() if there else [], self.atoms.labels)
-
-    def _draw_map(self) -> None:
-        if self.map.shown and self.scene.image_layer is not None:
-            self.map.show(
-                self.session.atoms(), self.elements, self.shape(), self.session.calibration
-            )
 
     def _on_selection(self, keys: list[Key]) -> None:
         self.marks.select(self.atoms.positions(keys))
