@@ -37,7 +37,7 @@ from .train_plan import TrainPlan, lacking, preview_name
 from .train_progress import ProgressPanel
 from .train_rounds import record_round
 from .train_set import LIST_ROWS, go_to_row, set_pairs, training_rows
-from .train_words import closing_sentence, set_words
+from .train_words import closing_sentence, resume_words, set_words, start_words
 from .widgets import Fold, heading, hint, primary_button, row, rule, tab_page, text_button
 
 if TYPE_CHECKING:
@@ -369,13 +369,11 @@ class TrainTab(LazyTab):
             self.primary.setText("Stopping …" if stopping else "Stop")
             self.primary.setEnabled(not stopping)
         else:
-            again = self.advanced.init not in ("scratch", BUNDLED)
-            words = "Train again" if again else "Train"
-            if self._simulating:
-                n = self.mixing.adds
-                words = f"Simulating {n} pair{'s' * (n != 1)} … (cancel)"
-            elif self._preparing:
-                words = "Preparing …"
+            words = start_words(
+                simulating=self.mixing.adds if self._simulating else None,
+                preparing=self._preparing,
+                again=self.advanced.init not in ("scratch", BUNDLED),
+            )
             self.primary.setText(words)
             self.primary.setEnabled(self._simulating or not self._preparing)
         project = self._session.project
@@ -384,9 +382,7 @@ class TrainTab(LazyTab):
             found = find_resumable(folders(project.runs()))
         self.resume_button.setVisible(found is not None)
         if found is not None:
-            step = found[0].last(Step)
-            at = f" at {step.progress:.0%}" if isinstance(step, Step) else ""
-            self.resume_button.setText(f"Resume{at}")
+            self.resume_button.setText(resume_words(found[0].last(Step)))
             self.resume_button.setToolTip(f"{found[0].path.name} was {found[1]}; go on from there")
         self.estimate.setVisible(not self.training and not self.teach.text())
 

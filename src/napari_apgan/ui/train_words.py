@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_apgan.models.recipe import Preset
 from napari_apgan.project import Project
-from napari_apgan.train.events import Step
+from napari_apgan.train.events import Event, Step
 from napari_apgan.train.runfolder import RunFolder
 
 #: Seconds a training step takes on two cores of a laptop, until a run here has told better.
@@ -140,6 +140,29 @@ def set_words(project: Project) -> str:
     pairs = project.pairs
     atoms = sum(project.count_atoms(p.source_id, p.frame) for p in pairs)
     return f"{len(pairs)} pair{'s' * (len(pairs) != 1)} · {atoms:,} atom{'s' * (atoms != 1)}"
+
+
+def start_words(*, simulating: int | None, preparing: bool, again: bool) -> str:
+    """Say what the button starts, or what is under way before a training can start.
+
+    Parameters
+    ----------
+    simulating : int, optional
+        How many pairs are being simulated for it; None where none are.
+    preparing : bool
+    again : bool
+        It goes on from a model of the user's.
+    """
+    if simulating is not None:
+        return f"Simulating {simulating} pair{'s' * (simulating != 1)} … (cancel)"
+    if preparing:
+        return "Preparing …"
+    return "Train again" if again else "Train"
+
+
+def resume_words(newest: Event | None) -> str:
+    """Say how far the training came that can be resumed: ``Resume at 62%``."""
+    return f"Resume at {newest.progress:.0%}" if isinstance(newest, Step) else "Resume"
 
 
 def closing_sentence(name: str, remaining_s: float | None) -> str:
