@@ -146,12 +146,6 @@ def test_pixel_sizes_are_kept_apart_and_bounded() -> None:
     assert not Calibration().known
 
 
-def test_a_field_of_view_gives_the_pixel_size() -> None:
-    calibration = Calibration.from_field_of_view(8.0, (512, 1024))
-    assert calibration.x_pm == pytest.approx(7.8125)
-    assert calibration.origin == "user"
-
-
 def test_a_mask_of_another_shape_is_refused() -> None:
     with pytest.raises(ValueError, match="same 2-D shape"):
         Frame(np.zeros((4, 4), np.float32), np.ones((4, 5), bool))

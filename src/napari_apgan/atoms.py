@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import UserError
 from .frames import Calibration
-
-Origin = Literal["human", "detected", "predicted", "simulated", "corrected"]
 
 #: Column -> (type, value when absent). Units are in the names: px, pm.
 COLUMNS: dict[str, tuple[str, Any]] = {

@@ -133,13 +133,6 @@ class Calibration(BaseModel):
             relative_error=relative_error,
         )
 
-    @classmethod
-    def from_field_of_view(
-        cls, width_nm: float, shape: tuple[int, int], *, note: str = ""
-    ) -> Calibration:
-        """Make a user's calibration from the image's width in nm; `shape` is (rows, columns)."""
-        return cls.from_pixel_size(width_nm * 1000.0 / shape[1], origin="user", note=note)
-
 
 @dataclass(frozen=True, slots=True)
 class Frame:

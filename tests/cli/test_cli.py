@@ -13,12 +13,13 @@ import pytest
 from napari_apgan.atoms import make_atoms
 from napari_apgan.cli import run
 from napari_apgan.cli.predict import parse_shard
-from napari_apgan.cli.score import default_tolerance_px, score_folders
+from napari_apgan.cli.score import default_tolerance_px, frames_of_folders
 from napari_apgan.cli.train import split_validation
 from napari_apgan.elements import make_elements
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, Source
 from napari_apgan.io import read_atoms, write_atoms, write_pairs
+from napari_apgan.measure import score_frames
 from napari_apgan.project import Project
 from napari_apgan.regions import Region
 from napari_apgan.simulate import make_sample
@@ -141,7 +142,7 @@ def test_training_a_second_time_into_the_same_folder_is_refused(
 def test_perfect_predictions_score_one(pairs_folder: Path, tmp_path: Path) -> None:
     for table in pairs_folder.glob("*.csv"):
         write_atoms(read_atoms(table), tmp_path / f"{table.stem}.atoms.csv")
-    result = score_folders(tmp_path, pairs_folder)
+    result = score_frames(frames_of_folders(tmp_path, pairs_folder), tolerance_px=2.0)
     assert result.overall.f1 is not None
     assert result.overall.f1.value == 1.0
     assert result.overall.rmse_px is not None
@@ -155,7 +156,7 @@ def test_score_counts_frames_of_a_series_apart(tmp_path: Path) -> None:
     atoms = make_atoms([[5, 5], [20, 5], [5, 5], [20, 5]], "C", frame=[0, 0, 1, 1])
     write_atoms(atoms, truth / "movie.csv")
     write_atoms(atoms.iloc[:3], found / "movie.atoms.csv")
-    result = score_folders(found, truth, calibration=Calibration())
+    result = score_frames(frames_of_folders(found, truth), tolerance_px=2.0)
     assert (result.overall.n_true, result.overall.n_matched) == (4, 3)
 
 

@@ -25,9 +25,7 @@ def test_the_drift_is_found_to_a_fraction_of_a_pixel(
     assert found.matched.all()
     assert found.sure.all()
     xy = series.sites[:3]
-    np.testing.assert_allclose(
-        found.drifted(found.moved(xy, 2), 2, 7), found.moved(xy, 7), atol=1e-9
-    )
+    np.testing.assert_allclose(found.in_mean(found.moved(xy, 2), 2), xy, atol=1e-9)
 
 
 def test_a_lattice_without_an_end_is_followed_step_by_step_and_said_to_repeat() -> None:
@@ -90,10 +88,8 @@ def test_smooth_distortions_are_followed_when_asked() -> None:
     def error(settings: RegisterSettings) -> float:
         found = register(series.frames, settings)
         start = found.reference
-        off = [
-            series.places[t][inside] - found.drifted(series.places[start][inside], start, t)
-            for t in range(len(series.frames))
-        ]
+        sites = found.in_mean(series.places[start][inside], start)
+        off = [series.places[t][inside] - found.moved(sites, t) for t in range(len(series.frames))]
         return float(np.sqrt(np.mean(np.square(off))))
 
     rigid = error(RegisterSettings())

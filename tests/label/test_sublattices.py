@@ -9,7 +9,7 @@ from napari_apgan.atoms import make_atoms, positions
 from napari_apgan.errors import UserError
 from napari_apgan.label.landscape import survey
 from napari_apgan.label.mixture import find_kinds
-from napari_apgan.label.sublattices import cages, paint, suggest_elements, suggest_second
+from napari_apgan.label.sublattices import cages, suggest_elements, suggest_second
 from napari_apgan.measure import match
 from napari_apgan.simulate import make_sample
 
@@ -137,13 +137,3 @@ def test_amplitude_serves_before_a_fit():
     assert (suggestion.atoms["element"].to_numpy() == truth).all()
     with pytest.raises(UserError, match="refine them"):
         suggest_elements(table.assign(intensity=np.nan), {})
-
-
-def test_painting_names_atoms_in_an_area():
-    table, _ = two_sublattices()
-    inside = np.zeros((100, 50), bool)
-    inside[:, :50] = True
-    painted = paint(table, inside, "Ba", sublattice="A")
-    hit = (np.rint(table["x_px"]) < 50) & (table["sublattice"] == "A") & (np.rint(table["y_px"]) < 100)  # fmt: skip  # noqa: E501
-    assert (painted["element"][hit] == "Ba").all()
-    assert (painted["element"][~hit] == "unknown").all()

@@ -16,7 +16,6 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
 from napari_apgan.io import read_atoms
 from napari_apgan.models.modelfile import save_model
-from napari_apgan.predict.client import Helper
 from napari_apgan.predict.files import read_prediction
 from napari_apgan.predict.protocol import (
     LANGUAGE,
@@ -38,6 +37,7 @@ from napari_apgan.predict.protocol import (
 )
 from napari_apgan.predict.server import ModelCache, Server
 
+from .client import Helper
 from .conftest import PIXEL_PM, make_model
 
 WAIT = 120

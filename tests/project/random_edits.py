@@ -53,7 +53,9 @@ def act(project: Project, source_id: str, action: tuple[str, int, int]) -> None:
     elif name == "elements":
         project.set_elements(project.elements[::-1])
     elif name == "rename" and project.elements:
-        project.rename_element(project.elements[0].name, f"E{a}{b}")
+        first, *others = project.elements
+        renamed = first.model_copy(update={"name": f"E{a}{b}"})
+        project.set_elements([renamed, *others], moves={first.name: renamed.name})
     elif name == "calibrate":
         project.set_calibration(source_id, Calibration.from_pixel_size(5 + a, origin="user"))
     elif name == "pair":

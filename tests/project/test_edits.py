@@ -97,16 +97,13 @@ def test_an_element_with_atoms_is_not_removed_unless_they_go_somewhere(
 def test_renaming_an_element_takes_its_atoms_along(project: Project, source_id: str) -> None:
     put(project, source_id, 2, "Ti")
     put(project, source_id, 1, "Pb")
-    color = project.elements[1].color
-    project.rename_element("Ti", " Ti/O ")
-    assert project.elements[1] == Element(name="Ti/O", color=color)
+    lead, titanium = project.elements
+    mixed = Element(name="Ti/O", color=titanium.color)
+    project.set_elements([lead, mixed], moves={"Ti": "Ti/O"})
+    assert project.elements[1] == mixed
     assert project.atoms(source_id, 0)["element"].tolist() == ["Ti/O", "Ti/O", "Pb"]
     with pytest.raises(UserError, match="same name"):
-        project.rename_element("Ti/O", "Pb")
-    with pytest.raises(UserError, match="cannot be the name"):
-        project.rename_element("Ti/O", "a,b")
-    with pytest.raises(UserError, match="no element called 'Xx'"):
-        project.rename_element("Xx", "Y")
+        project.set_elements([lead, lead], moves={"Ti/O": "Pb"})
 
 
 def test_atoms_of_a_new_element_bring_it_along_in_the_same_step(

@@ -17,14 +17,18 @@ from napari_apgan.maps import draw_discs
 from napari_apgan.measure import find_atoms
 from napari_apgan.predict.prediction import Prediction
 from napari_apgan.review.batch import write_review
-from napari_apgan.review.ranking import ReviewInput, rank, rank_frames
+from napari_apgan.review.ranking import ReviewInput, rank
 
 from ..predict.trained import ELEMENTS, trained_model  # noqa: TID252
 from .conftest import f1_of
 
 
+def whole_frames(items, reference=None):
+    return rank(items, reference, region_px=None)
+
+
 def scores(items, reference):
-    by_frame = {r.frame: r.score for r in rank_frames(items, reference)}
+    by_frame = {r.frame: r.score for r in whole_frames(items, reference)}
     return [by_frame[item.frame.index] for item in items]
 
 
@@ -115,7 +119,7 @@ def test_reasons_name_what_was_done(good, reference):
     }
     for kind, words in said.items():
         prediction = corrupted(good.prediction, kind, 0.15, 5)
-        (item,) = rank_frames([ReviewInput("a", good.item.frame, prediction)], reference)
+        (item,) = whole_frames([ReviewInput("a", good.item.frame, prediction)], reference)
         assert any(words in reason for reason in item.reasons), (kind, item.reasons)
 
 
@@ -131,7 +135,7 @@ def lattice(missing: int | None = None) -> tuple[Frame, Prediction]:
 
 
 def test_a_perfect_prediction_has_nothing_conspicuous():
-    (item,) = rank_frames([ReviewInput("a", *lattice())])
+    (item,) = whole_frames([ReviewInput("a", *lattice())])
     assert item.reasons == ("nothing conspicuous",)
     assert item.score < 0.01
     assert len(item.suspects) == 0
@@ -139,7 +143,7 @@ def test_a_perfect_prediction_has_nothing_conspicuous():
 
 def test_a_hole_in_the_lattice_is_found_where_it_is():
     frame, prediction = lattice(missing=7 * 15 + 7)
-    (item,) = rank_frames([ReviewInput("a", frame, prediction)])
+    (item,) = whole_frames([ReviewInput("a", frame, prediction)])
     assert item.reasons == ("1 hole in the lattice, centre",)
     np.testing.assert_allclose(item.holes, [(94, 94)], atol=0.5)
 
@@ -148,7 +152,7 @@ def test_the_edge_of_a_crystal_is_no_hole():
     frame, prediction = lattice()
     half = prediction.atoms[prediction.atoms["x_px"] < 100].reset_index(drop=True)
     maps = draw_discs(positions(half), 3.0, frame.shape)[None]
-    (item,) = rank_frames([ReviewInput("a", frame, Prediction(maps, half, ("Pb",)))])
+    (item,) = whole_frames([ReviewInput("a", frame, Prediction(maps, half, ("Pb",)))])
     assert len(item.holes) == 0
 
 
@@ -156,7 +160,7 @@ def test_scattered_atoms_have_no_lattice_and_no_holes(rng):
     xy = rng.uniform(5, 190, (60, 2))
     frame, _ = lattice()
     atoms = make_atoms(xy, "Pt", probability=0.9)
-    (item,) = rank_frames(
+    (item,) = whole_frames(
         [ReviewInput("a", frame, Prediction(np.zeros((1, 0, 0)), atoms, ("Pt",)))]
     )
     assert len(item.holes) == 0
@@ -166,7 +170,7 @@ def test_suspect_atoms_carry_their_reason_beside_older_flags():
     frame, prediction = lattice()
     extra = make_atoms([(92.0, 14.0)], "Pb", probability=0.4, flag="cut by the border", id=[900])
     both = concat([prediction.atoms, extra])
-    (item,) = rank_frames([ReviewInput("a", frame, replace(prediction, atoms=both))])
+    (item,) = whole_frames([ReviewInput("a", frame, replace(prediction, atoms=both))])
     assert item.reasons[0] in {
         "2 atoms too close, top",
         "map is half-bright: undecided pixels 0.0%",
@@ -181,16 +185,16 @@ def test_suspect_atoms_carry_their_reason_beside_older_flags():
 def test_an_image_of_another_kind_is_called_unfamiliar(good, reference, rng):
     lines = np.sin(np.arange(192) / 1.1)[None] * np.ones((192, 1)) + rng.normal(0, 0.05, (192, 192))
     frame = make_frame(100 + lines, good.item.frame.calibration)
-    (item,) = rank_frames([ReviewInput("a", frame, good.prediction)], reference)
+    (item,) = whole_frames([ReviewInput("a", frame, good.prediction)], reference)
     assert "pattern not seen in training" in item.reasons
-    (familiar,) = rank_frames([good.item], reference)
+    (familiar,) = whole_frames([good.item], reference)
     assert "pattern not seen in training" not in familiar.reasons
 
 
 def test_a_prediction_without_any_atom_is_suspicious_but_vacuum_is_not(good, reference):
     frame = good.item.frame
     empty = read(good.prediction, np.zeros_like(good.prediction.maps))
-    (item,) = rank_frames([ReviewInput("a", frame, empty)], reference)
+    (item,) = whole_frames([ReviewInput("a", frame, empty)], reference)
     assert any(reason.startswith("few atoms: 0 where training had") for reason in item.reasons)
     assert item.score > 0.3
     # One bright particle in the corner sets the grey scale; the rest of the frame is vacuum.
@@ -212,7 +216,7 @@ def test_only_the_predicted_box_is_judged(good, reference):
         atoms=good.prediction.atoms[inside].reset_index(drop=True),
         box=box,
     )
-    (item,) = rank_frames([ReviewInput("a", good.item.frame, part)], reference)
+    (item,) = whole_frames([ReviewInput("a", good.item.frame, part)], reference)
     assert item.box == box
     assert item.n_atoms == int(inside.sum())
     assert item.score < 0.15

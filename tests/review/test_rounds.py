@@ -9,7 +9,7 @@ import pytest
 from napari_apgan.atoms import make_atoms
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
-from napari_apgan.review.rounds import STABLE_SENTENCE, RoundRecord, compare_rounds
+from napari_apgan.review.rounds import STABLE_SENTENCE, compare_rounds
 
 GRID = np.array([(x, y) for y in range(0, 100, 10) for x in range(0, 100, 10)], float)
 SCALE = Calibration.from_pixel_size(20.0, 10.0, origin="user")
@@ -65,12 +65,3 @@ def test_frames_are_compared_one_by_one():
     assert (change.n_matched, change.n_appeared, change.n_vanished) == (0, 100, 100)
     with pytest.raises(UserError, match="same frames"):
         compare_rounds([atoms(GRID)], [atoms(GRID), atoms(GRID)])
-
-
-def test_a_record_survives_as_json():
-    change = compare_rounds(atoms(GRID), atoms(GRID + 0.2), calibration=SCALE, agreement=0.97)
-    record = RoundRecord(number=2, run_id="run-002", n_pairs=3, n_atoms=412, change=change)
-    assert RoundRecord.model_validate_json(record.model_dump_json()) == record
-    assert record.sentence == change.sentence
-    first = RoundRecord(number=1, run_id="run-001", n_pairs=1, n_atoms=100)
-    assert first.sentence.startswith("First round")

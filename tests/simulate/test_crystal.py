@@ -22,11 +22,12 @@ from napari_apgan.simulate.structures.crystal import (
     cut_along,
     draw_species,
     fill,
-    make_crystal,
     name_groups,
     reduce_plane,
     strands_within,
 )
+
+from .crystals import make_crystal
 
 STILL = BaseStructure(displacement_pm=0)
 SHAPE, PIXEL_PM = (64, 80), 17.0

@@ -13,7 +13,6 @@ from napari_apgan.simulate.structures.crystal import (
     cut_along,
     draw_species,
     fill,
-    make_crystal,
     strands_within,
 )
 from napari_apgan.simulate.structures.dumbbell import (
@@ -22,6 +21,8 @@ from napari_apgan.simulate.structures.dumbbell import (
     Material,
     build_dumbbell,
 )
+
+from .crystals import make_crystal
 
 REACH_PM = 2500.0
 

@@ -34,7 +34,6 @@ Floats = NDArray[np.float64]
 
 #: Asked of every case.
 MOST_RATIO, GAIN_OFF, MOST_BIAS, COVERED, COVERED_OFF = 1.10, 0.01, 0.1, 0.68, 0.04
-TIMES_FASTER = 30.0
 
 
 class Line(BaseModel):

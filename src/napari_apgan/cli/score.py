@@ -14,7 +14,7 @@ from napari_apgan.atoms import positions
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
 from napari_apgan.io import Pair, read_atoms, read_pairs
-from napari_apgan.measure import FrameToScore, Score, score_frames
+from napari_apgan.measure import FrameToScore, score_frames
 from napari_apgan.measure.sureness import judge
 from napari_apgan.predict.files import ATOMS_SUFFIX
 
@@ -62,26 +62,6 @@ def read_truth(
     if not tables:
         raise UserError(f"{folder} holds no table of atoms (NAME.csv).")
     return {name: read_atoms(path) for name, path in tables.items()}
-
-
-def score_folders(
-    predicted: Path,
-    truth: Path,
-    *,
-    tolerance_px: float | None = None,
-    calibration: Calibration | None = None,
-    missing: str = "auto",
-) -> Score:
-    """Score every prediction of a folder whose true atoms are in another.
-
-    Raises
-    ------
-    UserError
-        When no name is in both folders.
-    """
-    frames = frames_of_folders(predicted, truth, calibration=calibration, missing=missing)
-    tolerance = tolerance_px or default_tolerance_px([f.truth for f in frames])
-    return score_frames(frames, tolerance_px=tolerance)
 
 
 def frames_of_folders(

@@ -16,7 +16,6 @@ from ._guard import existing_file, explain
 
 #: Larger files are no tables of labels.
 LARGEST_BYTES = 200 * 2**20
-_DELIMITERS = (",", ";", "\t")
 _NO_VALUE = frozenset({"", "nan", "na", "none", "null", "-"})
 
 

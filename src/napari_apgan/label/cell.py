@@ -13,7 +13,6 @@ from scipy.spatial import cKDTree
 from napari_apgan.errors import UserError
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 #: Names of sublattices, the strongest site first.
 NAMES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -93,11 +92,6 @@ class Cell:
         """Angle between a and b in degrees."""
         la, lb = self.lengths_px
         return math.degrees(math.acos(np.clip(np.dot(self.a, self.b) / (la * lb), -1.0, 1.0)))
-
-    @property
-    def area_px(self) -> float:
-        """Area in px²."""
-        return abs(float(np.linalg.det(self.basis)))
 
     @property
     def closest_px(self) -> float:

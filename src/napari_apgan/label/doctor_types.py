@@ -137,11 +137,6 @@ class Report:
     n_atoms: int
     note: str = ""
 
-    @property
-    def suspect_ids(self) -> frozenset[int]:
-        """Atoms that are suspects, each by itself (those of a whole region or area left out)."""
-        return frozenset(i for s in self.suspects if s.region_id is None for i in s.ids)
-
     def sentence(self) -> str:
         """Sum it up in one line."""
         if not self.suspects:

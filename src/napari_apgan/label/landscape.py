@@ -16,7 +16,6 @@ from napari_apgan.frames import Frame
 from .spacing import ROUNDING, estimate_scale
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Image = NDArray[np.float32]
 
 #: Smallest side (px) of a frame that a lattice is looked for on.

@@ -22,8 +22,6 @@ from .seeds import Seeds, part_reach_px
 from .settle import Placed, place_sites, prune
 from .sites import PRESENCE, Proposed, Sites, sites_of
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 #: Lattices of fewer cells are none.

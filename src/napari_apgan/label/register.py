@@ -140,10 +140,6 @@ class Registration:
                 found = there - self.displacement(found, frame)
         return found
 
-    def drifted(self, xy_px: Floats, start: int, end: int) -> Floats:
-        """Return (N, 2): where positions of frame `start` lie in frame `end`, to copy labels."""
-        return self.moved(self.in_mean(xy_px, start), end)
-
 
 def register(
     frames: Sequence[Frame],

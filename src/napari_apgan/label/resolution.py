@@ -6,14 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .cell import Cell
 from .landscape import Landscape
 from .period import is_hexagonal
 from .spacing import estimate_scale
-
-Floats = NDArray[np.float64]
 
 #: Two equal Gaussians closer than this many of their widths have one maximum (Sparrow's limit).
 SPARROW = 2.0

@@ -20,7 +20,6 @@ from .mixture import Mixture, find_kinds
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 #: Corners of cages this close (in distances of neighbours) are one cage.
 ONE_CAGE = 0.25
@@ -280,33 +279,3 @@ def _values(atoms: pd.DataFrame, measure: str, by_size: bool) -> tuple[Floats, i
     logs = np.full(stacked.shape, np.nan)
     logs[good] = np.log(stacked[good])
     return logs, int((~good).sum())
-
-
-def paint(
-    atoms: pd.DataFrame, inside: Bools, element: str, *, sublattice: str = ""
-) -> pd.DataFrame:
-    """Name all atoms in a painted area, or only those of one sublattice.
-
-    Parameters
-    ----------
-    atoms : DataFrame
-    inside : (Y, X) bool array
-        The area, on the frame's pixels.
-    element : str
-    sublattice : str
-        Empty for all.
-
-    Returns
-    -------
-    DataFrame
-        A copy.
-    """
-    x, y = np.rint(positions(atoms)).astype(np.int64).T
-    rows, columns = inside.shape
-    on = (x >= 0) & (y >= 0) & (x < columns) & (y < rows)
-    hit = on & inside[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)]
-    if sublattice:
-        hit &= atoms["sublattice"].to_numpy() == sublattice
-    out = atoms.copy()
-    out.loc[hit, "element"] = element
-    return out

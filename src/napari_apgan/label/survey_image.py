@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 
 from napari_apgan.frames import Frame
-from napari_apgan.simulate.match.lattice import Peaks
 
 from .spacing import ROUNDING, flattened
 
@@ -57,11 +56,6 @@ class Shown:
     finest_px: float | None
     skewness: float
     thumb: NDArray[np.float16]
-
-    @property
-    def as_peaks(self) -> Peaks:
-        """The frequencies without their directions, for comparison with another lattice."""
-        return Peaks(np.hypot(self.peaks[:, 0], self.peaks[:, 1]), self.peaks[:, 2])
 
 
 def show(frame: Frame) -> Shown:

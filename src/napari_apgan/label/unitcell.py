@@ -17,7 +17,6 @@ from .period import WEAKEST_SITE, MeanCell, fold, height_in, window
 from .resolution import resolved_px
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 #: Translations of the image that are tried, in whole steps of the shortest ones.
 STEPS = 3

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from napari_apgan.atoms import positions
-from napari_apgan.elements import Element, find_element
+from napari_apgan.elements import Element
 from napari_apgan.frames import Calibration
 from napari_apgan.maps import default_radius_px
 from napari_apgan.regions import Region
@@ -120,14 +120,6 @@ class WithLabels(WithImages):
         edit = compose.changed_elements(self, elements, moves or {})
         if edit.before != edit.after or edit.relabelled:
             self.apply(edit)
-
-    def rename_element(self, old: str, new: str) -> None:
-        """Rename an element, its atoms with it."""
-        present = find_element(self.elements, old)
-        made = compose.new_element(new, present.color)
-        renamed = present.model_copy(update={"name": made.name})
-        elements = [renamed if e.name == old else e for e in self.elements]
-        self.set_elements(elements, moves={old: made.name})
 
     def set_calibration(self, source_id: str, calibration: Calibration) -> CalibrationReport:
         """Set the pixel size of a source; everything in pm follows, also what is labelled."""

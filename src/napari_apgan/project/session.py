@@ -300,10 +300,6 @@ class Session:
         run = self._model if self._model.is_dir() else self._model.parent
         return self._project.prediction_files(run.name, self._source_id, self._frame)
 
-    def announce_prediction(self, source_id: str, frame: int) -> None:
-        """Tell the views that the files of a prediction were written."""
-        self.prediction_changed.emit(source_id, frame)
-
     # ------------------------------------------------------------------ edits
 
     def apply(self, edit: Edit) -> None:

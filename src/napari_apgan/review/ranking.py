@@ -131,13 +131,6 @@ def rank(
     return sorted(ranked, key=lambda r: (-r.score, r.source_id, r.frame, r.box))
 
 
-def rank_frames(
-    items: Iterable[ReviewInput], reference: Reference | None = None
-) -> list[ReviewItem]:
-    """Judge whole frames and put the worst first; see :func:`rank`."""
-    return rank(items, reference, region_px=None)
-
-
 def _regions(box: Box, region_px: int | None) -> Sequence[Box]:
     if region_px is None:
         return [box]

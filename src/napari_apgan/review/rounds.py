@@ -186,33 +186,3 @@ def _tolerance_px(*tables: np.ndarray) -> float:
 
 def _quantile(values: Sequence[float], q: float) -> float | None:
     return float(np.quantile(values, q)) if len(values) else None
-
-
-class RoundRecord(BaseModel):
-    """One round of the loop, as a review reports it.
-
-    Parameters
-    ----------
-    number : int
-        From 1.
-    run_id : str
-    n_pairs, n_atoms : int
-        Size of the training set.
-    change : RoundChange, optional
-        Against the round before; None for the first.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    number: int = Field(ge=1)
-    run_id: str
-    n_pairs: int = Field(ge=0)
-    n_atoms: int = Field(ge=0)
-    change: RoundChange | None = None
-
-    @property
-    def sentence(self) -> str:
-        """What to tell the user."""
-        if self.change is None:
-            return "First round: correct the worst regions and train again."
-        return self.change.sentence

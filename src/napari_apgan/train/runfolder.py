@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from napari_apgan.errors import UserError
 from napari_apgan.settings import write_atomically
 
-from .events import FINAL, Done, Event, Failed, Heartbeat, Started, Step, Stopped, parse_event
+from .events import FINAL, Done, Event, Failed, Started, Step, Stopped, parse_event
 from .runfile import (
     BEST_FILE,
     CHECKPOINT_FILE,
@@ -181,11 +181,6 @@ class RunFolder:
     def steps(self) -> Iterator[Step]:
         """Yield the step events: the training curve."""
         return (e for e in self.events() if isinstance(e, Step))
-
-    def alive_since(self) -> float | None:
-        """Return the time of the last sign of life (s since 1970), or None."""
-        event = self.last(Heartbeat) or self.last(Started)
-        return None if event is None else event.time
 
 
 def _is_held(path: Path) -> bool:

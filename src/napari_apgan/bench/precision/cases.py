@@ -32,7 +32,6 @@ FIRST: dict[str, int] = {
     "probes": 400_000,
 }
 
-PIXEL_PM = {"graphene": 23.0, "multilayer": 29.0}
 #: Every third test frame of the multilayer is not polarized, from this one on.
 UNPOLARIZED_EVERY, UNPOLARIZED_FIRST = 3, 1
 

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 #: Half-waves along each axis of the slow fields; patches are made of finer ones.
 BACKGROUND_WAVES = 3

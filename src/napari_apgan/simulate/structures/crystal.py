@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -16,7 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BeforeValidator
 
-from napari_apgan.elements import SYMBOLS
 from napari_apgan.errors import UserError
 from napari_apgan.simulate.specimen import Floats, Ints, Strings
 
@@ -69,26 +67,6 @@ class Crystal:
     fraction: Floats
     species: Ints
     occupancy: Floats
-
-
-def make_crystal(lattice_pm: ArrayLike, symbols: Sequence[str], fraction: ArrayLike) -> Crystal:
-    """Make a crystal whose sites hold one species each.
-
-    Parameters
-    ----------
-    lattice_pm : (3, 3) array
-        Rows a, b, c.
-    symbols : sequence of str
-        One a site.
-    fraction : (M, 3) array
-    """
-    names = list(dict.fromkeys(symbols))
-    return Crystal(
-        np.asarray(lattice_pm, dtype=np.float64),
-        np.asarray(fraction, dtype=np.float64).reshape(-1, 3),
-        np.array([SYMBOLS.index(s) + 1 for s in names]),
-        np.eye(len(names))[[names.index(s) for s in symbols]],
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A blocking client of the prediction helper, for scripts and tests; the window uses QProcess."""
+"""A blocking client of the prediction helper; the window uses QProcess."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from napari_apgan.errors import UserError
-
-from .protocol import (
+from napari_apgan.predict.protocol import (
     LANGUAGE,
     CancelRequest,
     Detected,
