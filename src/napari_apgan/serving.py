@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Generic, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from .errors import UserError
+from .errors import UserError, fault_of
 
 #: A line longer than this is refused: no request or reply comes near it.
 MAX_LINE_BYTES = 1 << 20
@@ -102,11 +102,7 @@ def _decode(adapter: TypeAdapter[_T], what: str, line: bytes) -> _T:
     try:
         return adapter.validate_json(line)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        raise ValueError(
-            f"This is no {what} ({where + ': ' if where else ''}{fault['msg']})."
-        ) from error
+        raise ValueError(f"This is no {what} ({fault_of(error)}).") from error
 
 
 class LineDecoder(Generic[_T]):

@@ -17,12 +17,11 @@ from pydantic import BaseModel, ValidationError
 
 from napari_apgan import __version__
 from napari_apgan.atoms import empty_atoms
-from napari_apgan.errors import UserError
+from napari_apgan.errors import UserError, fault_of
 from napari_apgan.frames import Frame, Source
 from napari_apgan.io.reference import open_reference
 from napari_apgan.io.tables import atoms_to_csv, read_atoms, save_text
 from napari_apgan.serving import PROGRESS_INTERVAL, LineServer
-from napari_apgan.settings import write_atomically
 
 from .protocol import LANGUAGE, Progress, Ready, Request, SourceRef, TaskDone, TaskRequest
 
@@ -80,11 +79,7 @@ class Job:
         try:
             return model.model_validate(dict(self.options))
         except ValidationError as error:
-            fault = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in fault["loc"])
-            raise UserError(
-                f"That cannot be asked for ({where + ': ' if where else ''}{fault['msg']})."
-            ) from error
+            raise UserError(f"That cannot be asked for ({fault_of(error)}).") from error
 
     @property
     def out_dir(self) -> Path:
@@ -144,12 +139,7 @@ class Job:
         buffer = io.BytesIO()
         np.save(buffer, image, allow_pickle=False)
         path = self.out_dir / f"{name}.npy"
-        try:
-            write_atomically(path, buffer.getvalue())
-        except OSError as error:
-            raise UserError(
-                f"{path.name} could not be written to {path.parent}: {error.strerror or error}."
-            ) from error
+        save_text(path, buffer.getvalue())
         self.files[name] = str(path)
 
 

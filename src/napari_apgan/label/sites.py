@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_apgan.atoms import empty_atoms, make_atoms
-from napari_apgan.errors import UserError
-from napari_apgan.settings import write_atomically
+from napari_apgan.io.tables import save_text
 
 if TYPE_CHECKING:
     from .landscape import Landscape
@@ -258,12 +257,7 @@ class Sites:
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         np.savez(buffer, **arrays)
-        try:
-            write_atomically(path, buffer.getvalue())
-        except OSError as error:
-            raise UserError(
-                f"{path.name} could not be written to {path.parent}: {error.strerror or error}."
-            ) from error
+        save_text(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Sites:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_apgan.atoms import with_calibration
 from napari_apgan.elements import Element, PaletteName
-from napari_apgan.errors import UserError
+from napari_apgan.errors import UserError, fault_of
 from napari_apgan.frames import Calibration
 from napari_apgan.names import frame_name
 from napari_apgan.regions import Region
@@ -139,11 +139,9 @@ def read_model(kind: type[M], path: Path) -> M:
     except OSError as error:
         raise UserError(f"{path} could not be read: {error.strerror}.") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(p) for p in first["loc"])
         raise UserError(
-            f"{path} is damaged ({place + ': ' if place else ''}{first['msg']}): put back a copy "
-            "of this file and open the project again."
+            f"{path} is damaged ({fault_of(error)}): put back a copy of this file and open the "
+            "project again."
         ) from error
 
 

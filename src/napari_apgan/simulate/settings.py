@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_apgan.errors import UserError
+from napari_apgan.errors import UserError, fault_of
 from napari_apgan.frames import PIXEL_SIZE_BOUNDS_PM
 
 from .degradation.settings import DegradationSettings
@@ -91,15 +91,7 @@ def read_settings(path: Path) -> SimulationSettings:
     try:
         return SimulationSettings.model_validate_json(content)
     except ValidationError as error:
-        raise UserError(f"{path.name} holds no simulation settings: {fault(error)}") from error
-
-
-def fault(error: ValidationError) -> str:
-    """Say in one sentence what is wrong with settings."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ").rstrip(".")
-    return f"{where + ': ' if where else ''}{reason}."
+        raise UserError(f"{path.name} holds no simulation settings: {fault_of(error)}.") from error
 
 
 def changed(settings: SimulationSettings, changes: dict[str, Any]) -> SimulationSettings:
@@ -122,7 +114,7 @@ def changed(settings: SimulationSettings, changes: dict[str, Any]) -> Simulation
     try:
         return SimulationSettings.model_validate(fields)
     except ValidationError as error:
-        raise UserError(f"The simulation setting does not fit: {fault(error)}") from error
+        raise UserError(f"The simulation setting does not fit: {fault_of(error)}.") from error
 
 
 #: Amounts that vary by a factor from frame to frame, by group.

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from napari_apgan.errors import UserError
+from napari_apgan.errors import UserError, fault_of
 
 from . import report, run
 from .cases import CASES, CaseData, find_case
@@ -241,6 +241,4 @@ def _numbers(fields: Mapping[str, Any]) -> Numbers:
     try:
         return Numbers.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"The frames cannot be made so: {where}: {first['msg']}.") from error
+        raise UserError(f"The frames cannot be made so: {fault_of(error)}.") from error
