@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, maximum_filter
+from scipy.ndimage import gaussian_filter
 
 from napari_apgan.frames import Frame
+from napari_apgan.simulate.match.lattice import spectrum_peaks
 
 from .spacing import ROUNDING, flattened
 
@@ -17,8 +18,7 @@ Floats = NDArray[np.float64]
 
 #: Part of a frame that is looked at, in px.
 LARGEST = 512
-#: Peaks of the power spectrum rise this far above the median of their ring.
-RISE = 30.0
+#: As many of the strongest peaks of the power spectrum count.
 MOST_PEAKS = 24
 #: White noise smoothed over this many px keeps 1 / (4 pi s²) of its variance.
 SMOOTHING = 1.5
@@ -73,7 +73,8 @@ def show(frame: Frame) -> Shown:
     spread = float(flat[part.valid].std())
     if spread <= ROUNDING * max(float(np.abs(part.data).max()), 1e-30):
         return Shown("every pixel has the same value", nothing, None, None, 0.0, thumb)
-    peaks, finest = _spectrum(flat)
+    peaks, rings = spectrum_peaks(flat, most=MOST_PEAKS, below=0.48)
+    finest = _finest(rings, side, peaks)
     smooth = gaussian_filter(flat, SMOOTHING)
     structure = float(smooth.var()) / spread**2 * 4 * math.pi * SMOOTHING**2
     blank = ""
@@ -105,48 +106,17 @@ def likeness(one: NDArray[np.float16], other: NDArray[np.float16]) -> float:
     return float((one.astype(np.float64) * other.astype(np.float64)).sum())
 
 
-def _spectrum(flat: Floats) -> tuple[Floats, float | None]:
-    """Return peaks of the power spectrum, and the finest period that stands out of the noise."""
-    rows, columns = flat.shape
-    window = np.outer(np.hanning(rows), np.hanning(columns))
-    power = np.fft.fftshift(np.abs(np.fft.fft2(flat * window)) ** 2)
-    ky, kx = (np.fft.fftshift(np.fft.fftfreq(n)) for n in (rows, columns))
-    k = np.hypot(ky[:, None], kx[None, :])
-    ring = np.rint(k * min(rows, columns)).astype(np.int_)
-    order = np.argsort(ring.ravel(), kind="stable")
-    counts = np.bincount(ring.ravel())
-    parts = np.split(power.ravel()[order], np.cumsum(counts)[:-1])
-    medians = np.array([np.median(p) if len(p) else 0.0 for p in parts])
-    smooth = np.convolve(np.pad(medians, 3, mode="edge"), np.ones(7) / 7, mode="valid")
-    rise = power / np.maximum(smooth[ring], 1e-300)
-    lowest = max(4.0 / min(rows, columns), 0.012)
-    found = (power == maximum_filter(power, 5)) & (rise > RISE) & (k > lowest) & (k < 0.48)
-    found &= (ky[:, None] > 0) | ((ky[:, None] == 0) & (kx[None, :] > 0))
-    found[[0, -1]] = False
-    found[:, [0, -1]] = False
-    y, x = np.nonzero(found)
-    strongest = np.argsort(-power[y, x], kind="stable")[:MOST_PEAKS]
-    y, x = y[strongest], x[strongest]
-    log = np.log(np.maximum(power, 1e-300))
-    fy = ky[y] + _vertex(log[y - 1, x], log[y, x], log[y + 1, x]) / rows
-    fx = kx[x] + _vertex(log[y, x - 1], log[y, x], log[y, x + 1]) / columns
-    peaks = np.column_stack([fx, fy, np.log(rise[y, x])])
-    return peaks, _finest(smooth, len(counts), min(rows, columns), peaks)
-
-
-def _vertex(before: Floats, at: Floats, after: Floats) -> Floats:
-    bend = 2 * at - before - after
-    where: Floats = np.clip((after - before) / (2 * np.maximum(bend, 1e-12)), -0.5, 0.5)
-    return where
-
-
-def _finest(rings: Floats, n: int, side: int, peaks: Floats) -> float | None:
+def _finest(rings: Floats, side: int, peaks: Floats) -> float | None:
     """Return the finest period: of the finest peak, or where the rings sink into their floor."""
-    k = np.arange(n) / side
+    k = np.arange(len(rings)) / side
     floor = float(np.median(rings[(k > 0.4) & (k < 0.5)]))
     above = np.flatnonzero((rings > 2.0 * floor) & (k > 0.02) & (k < 0.4))
     # The last ring of an unbroken run from low frequencies on.
-    run = above[: int(np.argmax(np.diff(above, append=n * 2) > 3)) + 1] if len(above) else above
+    run = (
+        above[: int(np.argmax(np.diff(above, append=len(rings) * 2) > 3)) + 1]
+        if len(above)
+        else above
+    )
     limits = [float(k[run[-1]])] if len(run) > 3 else []
     if len(peaks):
         limits.append(float(np.hypot(peaks[:, 0], peaks[:, 1]).max()))

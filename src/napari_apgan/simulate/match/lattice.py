@@ -38,6 +38,30 @@ class Peaks:
 
 def find_peaks(flat: Floats) -> Peaks:
     """Find the peaks of the power spectrum of a (Y, X) image without background."""
+    peaks, _ = spectrum_peaks(flat, most=MOST, below=0.45)
+    return Peaks(np.hypot(peaks[:, 0], peaks[:, 1]), peaks[:, 2])
+
+
+def spectrum_peaks(flat: Floats, *, most: int, below: float) -> tuple[Floats, Floats]:
+    """Find what rises out of the rings of a power spectrum.
+
+    Parameters
+    ----------
+    flat : (Y, X) array
+        An image without background.
+    most : int
+        As many of the strongest peaks are returned.
+    below : float
+        Largest frequency that counts, in cycles per px.
+
+    Returns
+    -------
+    peaks : (P, 3) array
+        Frequencies along x and y in cycles per px, of each pair the half with positive y, and the
+        logarithm of the height above the ring's median; strongest first.
+    rings : (R,) array
+        Median power at 0, 1, 2 … cycles per shorter side, smoothed.
+    """
     rows, columns = flat.shape
     window = np.outer(np.hanning(rows), np.hanning(columns))
     power = np.fft.fftshift(np.abs(np.fft.fft2(flat * window)) ** 2)
@@ -45,28 +69,22 @@ def find_peaks(flat: Floats) -> Peaks:
     k = np.hypot(ky[:, None], kx[None, :])
     ring = np.rint(k * min(rows, columns)).astype(np.int_)
     order = np.argsort(ring.ravel(), kind="stable")
-    counts = np.bincount(ring.ravel())
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    medians = np.array(
-        [
-            np.median(power.ravel()[order[s : s + c]]) if c else 0.0
-            for s, c in zip(starts, counts, strict=True)
-        ]
-    )
-    smooth = np.convolve(np.pad(medians, 3, mode="edge"), np.ones(7) / 7, mode="valid")
-    rise = power / np.maximum(smooth[ring], 1e-300)
+    parts = np.split(power.ravel()[order], np.cumsum(np.bincount(ring.ravel()))[:-1])
+    medians = np.array([np.median(p) if len(p) else 0.0 for p in parts])
+    rings = np.convolve(np.pad(medians, 3, mode="edge"), np.ones(7) / 7, mode="valid")
+    rise = power / np.maximum(rings[ring], 1e-300)
     lowest = max(4.0 / min(rows, columns), 0.012)
-    found = (power == maximum_filter(power, 5)) & (rise > RISE) & (k > lowest) & (k < 0.45)
+    found = (power == maximum_filter(power, 5)) & (rise > RISE) & (k > lowest) & (k < below)
     found &= (ky[:, None] > 0) | ((ky[:, None] == 0) & (kx[None, :] > 0))
     found[[0, -1]] = False
     found[:, [0, -1]] = False
     y, x = np.nonzero(found)
-    strongest = np.argsort(power[y, x])[::-1][:MOST]
+    strongest = np.argsort(-power[y, x], kind="stable")[:most]
     y, x = y[strongest], x[strongest]
     log = np.log(np.maximum(power, 1e-300))
     fy = ky[y] + _vertex(log[y - 1, x], log[y, x], log[y + 1, x]) / rows
     fx = kx[x] + _vertex(log[y, x - 1], log[y, x], log[y, x + 1]) / columns
-    return Peaks(np.hypot(fy, fx), np.log(rise[y, x]))
+    return np.column_stack([fx, fy, np.log(rise[y, x])]), rings
 
 
 def _vertex(before: Floats, at: Floats, after: Floats) -> Floats:
