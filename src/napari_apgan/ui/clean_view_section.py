@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QStackedWidget
 
 from napari_apgan.label.filter_kinds import FILTERS
@@ -17,6 +16,7 @@ from .model_form import ModelForm, all_fields
 from .predict_files import Place
 from .scene import VIEW_METADATA
 from .task_bar import TaskBar
+from .timers import single_shot
 from .widgets import column_in, hint, row
 
 if TYPE_CHECKING:
@@ -82,10 +82,7 @@ class CleanViewSection(LabelSection):
         layout.addWidget(TaskBar(self.view_task))
         layout.addWidget(self.did)
         self.choice.currentIndexChanged.connect(self._chosen)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(PAUSE_MS)
-        self._timer.timeout.connect(self._ask)
+        self._timer = single_shot(self._ask, PAUSE_MS, self)
         session.frame_changed.connect(self._moved)
         session.project_changed.connect(self._moved)
         workbench.desk.adopted.connect(self._moved)

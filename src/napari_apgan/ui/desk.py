@@ -6,7 +6,7 @@ turns what the hand does into edits of the session. Widgets sit on top and need 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from .mouse import XY, Mouse
 from .placement import frame_of, point_of
 from .pointer import Pointer
 from .scene import Scene, unwrapped
+from .timers import single_shot
 
 #: Layers whose loss is told: what they show is kept, and can be drawn again.
 _KEPT = (atoms_layer.LAYER_NAME, regions_layer.LAYER_NAME)
@@ -65,8 +66,8 @@ class Desk(DeskLayers, Pointer, DeskMap):
         self.map = output_map.OutputMapView(self._make_map_layer)
         self._frame: Frame | None = None
         self._hover_at: XY | None = None
-        self._hover_timer = _timer(_HOVER_MS, self._hover_now)
-        self._map_timer = _timer(_MAP_MS, self._draw_map)
+        self._hover_timer = single_shot(self._hover_now, _HOVER_MS)
+        self._map_timer = single_shot(self._draw_map, _MAP_MS)
         self.carrying = Carrying(self)
         self._quiet = False
         #: Set from napari's preferences.
@@ -360,11 +361,3 @@ class Desk(DeskLayers, Pointer, DeskMap):
 
     def _on_selection(self, keys: list[Key]) -> None:
         self.marks.select(self.atoms.positions(keys))
-
-
-def _timer(milliseconds: int, deed: Callable[[], None]) -> QTimer:
-    timer = QTimer()
-    timer.setSingleShot(True)
-    timer.setInterval(milliseconds)
-    timer.timeout.connect(deed)
-    return timer

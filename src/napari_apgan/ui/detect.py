@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from napari.qt.threading import create_worker
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
 from napari_apgan.atoms import conform, positions
 from napari_apgan.elements import Element
@@ -18,6 +17,7 @@ from .atoms_layer import rgba
 from .detect_box import DetectBox, Search
 from .detect_found import Found, FoundSpots, FoundTable, radius_px
 from .detect_network import NetworkSearch
+from .timers import single_shot
 
 if TYPE_CHECKING:
     from napari_apgan.label import Candidates
@@ -85,10 +85,7 @@ class Detection:
         self._element = ""
         self._wanted: Element | None = None
         self._layer: Any = None
-        self._again = QTimer()
-        self._again.setSingleShot(True)
-        self._again.setInterval(_AGAIN_MS)
-        self._again.timeout.connect(self._search_again)
+        self._again = single_shot(self._search_again, _AGAIN_MS)
         self.worker: Any = None
         box.wanted.connect(self.run)
         box.level_changed.connect(self._thin)

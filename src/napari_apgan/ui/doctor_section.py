@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QComboBox, QGridLayout, QWidget
 
@@ -21,6 +20,7 @@ from .predict_files import Place
 from .review_camera import centre
 from .row_list import RowList
 from .task_bar import TaskBar
+from .timers import single_shot
 from .widgets import column_in, hint, row, text_button
 
 if TYPE_CHECKING:
@@ -77,10 +77,7 @@ class DoctorSection(LabelSection):
         layout.addWidget(TaskBar(self.examination))
         for part in (self.said, self.fixes, self.list):
             layout.addWidget(part)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(PAUSE_MS)
-        self._timer.timeout.connect(self._ask)
+        self._timer = single_shot(self._ask, PAUSE_MS, self)
         self.strictness.currentIndexChanged.connect(self._on_strictness)
         self.list.chosen.connect(self._on_chosen)
         self._take_keys()

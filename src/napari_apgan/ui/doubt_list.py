@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_apgan.atoms import positions
@@ -17,6 +16,7 @@ from .atoms_layer import rgba
 from .review_camera import bring_into_view
 from .review_walk import nearest_next
 from .row_list import Row, RowList
+from .timers import single_shot
 from .widgets import column_in, hint
 
 if TYPE_CHECKING:
@@ -54,10 +54,7 @@ class DoubtList(QWidget):
         layout = column_in(self)
         layout.addWidget(self.words)
         layout.addWidget(self.list)
-        self._blink = QTimer(self)
-        self._blink.setSingleShot(True)
-        self._blink.setInterval(_BLINK_MS)
-        self._blink.timeout.connect(self._shown_again)
+        self._blink = single_shot(self._shown_again, _BLINK_MS, self)
         self._when = self._walks
         for action, deed, words in (
             ("accept", self.accept, "The element of this label is right"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from qtpy.QtCore import QLocale, Qt, QTimer, Signal
+from qtpy.QtCore import QLocale, Qt, Signal
 from qtpy.QtGui import QDoubleValidator, QGuiApplication
 from qtpy.QtWidgets import (
     QComboBox,
@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
 
+from .timers import single_shot
 from .widgets import ElidedLabel, WrappedLabel, column_in, row
 
 
@@ -99,9 +100,7 @@ class MessageArea(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._details = ""
         self._action = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.clear)
+        self._timer = single_shot(self.clear, parent=self)
         self.hide()
 
     def say(self, sentence: str, *, action: str = "", do=None, seconds: float = 12.0) -> None:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, get_args
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QPaintEvent, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QToolButton, QWidget
 
 from napari_apgan.settings import Settings
 
 from .label_helper import LabelHelper, LabelTask
+from .timers import single_shot
 from .widgets import FOLD_STYLE, column_in, fold_arrow
 
 if TYPE_CHECKING:
@@ -182,9 +183,7 @@ class FoldingSection(QWidget):
         #: It is open as it was left: what then appears is not scrolled to.
         self._restored = False
         # A child, which goes when the section goes: a shot in flight would find it deleted.
-        self._seen = QTimer(self)
-        self._seen.setSingleShot(True)
-        self._seen.timeout.connect(self._unfold)
+        self._seen = single_shot(self._unfold, parent=self)
         self.toggle = QToolButton()
         self.toggle.setText(kind.title)
         self.toggle.setToolTip(kind.tooltip)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QPoint, QTimer
+from qtpy.QtCore import QPoint
 from qtpy.QtWidgets import QCheckBox, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_apgan.elements import Element
@@ -24,6 +24,7 @@ from .periodic_table import PeriodicTable
 from .predict_overlay import predictions_of
 from .regions_box import RegionsBox
 from .suggest_region import RegionSuggestion
+from .timers import single_shot
 from .widgets import heading, hint, primary_button, row, rule, tab_page, text_button
 
 if TYPE_CHECKING:
@@ -73,10 +74,7 @@ class LabelTab(QWidget):
         self._deed = workbench.open_image
         self._revealed: QWidget | None = None
         # A child, which goes when the tab goes: a shot in flight would find it deleted.
-        self._revealing = QTimer(self)
-        self._revealing.setSingleShot(True)
-        self._revealing.setInterval(20)
-        self._revealing.timeout.connect(self._reveal_now)
+        self._revealing = single_shot(self._reveal_now, 20, self)
         self._build()
         self._connect()
         self.refresh()

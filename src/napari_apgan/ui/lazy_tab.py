@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QWidget
+
+from .timers import single_shot
 
 #: Labels may change with every click; what is shown of them follows this much later (ms).
 REFRESH_MS = 150
@@ -22,10 +23,7 @@ class LazyTab(QWidget):
         super().__init__()
         self._stale = True
         self._followed: list[Any] = []
-        self._refresh_timer = QTimer(self)
-        self._refresh_timer.setSingleShot(True)
-        self._refresh_timer.setInterval(REFRESH_MS)
-        self._refresh_timer.timeout.connect(self.refresh_now)
+        self._refresh_timer = single_shot(self.refresh_now, REFRESH_MS, self)
 
     def follow(self, *signals: Any) -> None:
         """Refresh after any of these psygnal signals."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QMenu, QPushButton, QWidget
 
+from .timers import single_shot
 from .widgets import column_in, heading, row
 
 #: A radius counts when it was not changed for so long (ms): arrows are clicked several times.
@@ -42,10 +43,7 @@ class OutputMapBox(QWidget):
         )
         self.unit = QComboBox()
         self.unit.addItems(["px", "pm"])
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_PAUSE_MS)
-        self._timer.timeout.connect(self._emit)
+        self._timer = single_shot(self._emit, _PAUSE_MS, self)
         self.radius.valueChanged.connect(lambda _: self._timer.start())
         self.unit.currentIndexChanged.connect(lambda _: self._show())
         layout = column_in(self)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, QObject, Signal
 
 from napari_apgan.errors import UserError
 from napari_apgan.predict.files import read_prediction
@@ -25,6 +25,7 @@ from .predict_background import Background
 from .predict_files import Place, Wish, file_away, reference_to
 from .predict_model import ModelInUse
 from .probability import ProbabilityLayers
+from .timers import single_shot
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -71,14 +72,8 @@ class Predictions(QObject):
         self._suspects: dict[Place, Mapping[int, str]] = {}
         self._rejected: dict[tuple[str, str, int], set[int]] = {}
         self._asked: set[tuple[str, int, int, bool]] = set()
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLE_MS)
-        self._settle.timeout.connect(self._load)
-        self._warming = QTimer(self)
-        self._warming.setSingleShot(True)
-        self._warming.setInterval(WARM_MS)
-        self._warming.timeout.connect(self.warm)
+        self._settle = single_shot(self._load, SETTLE_MS, self)
+        self._warming = single_shot(self.warm, WARM_MS, self)
         self._warming.start()
         self._connect()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QGuiApplication, QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -33,6 +33,7 @@ from .simulate_picture import FramePicture, middle, side_by_side
 from .simulate_set import free_seed
 from .simulate_words import command_of, preview_words
 from .simulator import Simulator, simulator_of
+from .timers import single_shot
 from .widgets import BAD, column_in, heading, hint, primary_button, row, text_button
 
 if TYPE_CHECKING:
@@ -97,10 +98,7 @@ class SimulatePanel(QWidget):
         self._said_by_hand = False
         self._wrong = False
         self._matched: Matched | None = None
-        self._slow = QTimer(self)
-        self._slow.setSingleShot(True)
-        self._slow.setInterval(_SLOW_MS)
-        self._slow.timeout.connect(lambda: self._say("Simulating …"))
+        self._slow = single_shot(lambda: self._say("Simulating …"), _SLOW_MS, self)
         self._build()
         self._connect()
         self.forms.show_settings(EXAMPLES.get(_FIRST, next(iter(EXAMPLES.values()))))

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, QObject, Signal
 
 from napari_apgan.frames import Source
 from napari_apgan.io import Pair, read_pairs, write_atoms
@@ -43,6 +43,7 @@ from .simulate_set import (
     labels_of,
     series_of,
 )
+from .timers import single_shot
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -104,10 +105,7 @@ class Simulator(QObject):
         self._matching = ""
         self._previewing = ""
         self._next: tuple[SimulationSettings, int, int] | None = None
-        self._debounce = QTimer(self)
-        self._debounce.setSingleShot(True)
-        self._debounce.setInterval(DEBOUNCE_MS)
-        self._debounce.timeout.connect(self._ask_preview)
+        self._debounce = single_shot(self._ask_preview, DEBOUNCE_MS, self)
         self._closed = False
         self._connect()
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_apgan.errors import UserError
@@ -22,6 +21,7 @@ from .label_sections import label_helper_of
 from .predict_background import Background
 from .predict_files import reference_to
 from .simulate_set import simulated_in
+from .timers import single_shot
 from .widgets import WARNING, row, text_button
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ class DoubtsLine(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row(self.text, 1, self.look_button))
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(lambda: workbench.run(self._examine))
+        self._timer = single_shot(lambda: workbench.run(self._examine), parent=self)
         self.hide()
 
     @property
