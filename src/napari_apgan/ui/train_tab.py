@@ -353,7 +353,6 @@ class TrainTab(LazyTab):
 
     def _show_estimate(self) -> None:
         project = self._session.project
-        self.estimate.setVisible(not self.training and not self.teach.text())
         if project is None or self.teach.text():
             return
         info = self.predictions.helper.info
