@@ -61,7 +61,7 @@ def survey(
 ) -> None:
     """Say what every image of a folder is: detector, pixel size, lattice, copies, blanks, fit."""
     from napari_apgan.io.reference import SourceRef
-    from napari_apgan.io.tables import save_text
+    from napari_apgan.io.tables import save_file
     from napari_apgan.label.survey import survey_folder
     from napari_apgan.label.survey_row import SurveyWish, row_values, summary
     from napari_apgan.label.survey_task import files_of, reference_of
@@ -76,7 +76,7 @@ def survey(
     with progress_bar("looking at images") as progress:
         rows = list(survey_folder(files, reference=reference, progress=progress))
     if output is not None:
-        save_text(output, _table(rows).encode("utf-8"))
+        save_file(output, _table(rows).encode("utf-8"))
     if as_json:
         print_json([row_values(row) for row in rows])
     elif output is None:

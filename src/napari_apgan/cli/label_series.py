@@ -45,7 +45,7 @@ def register(group: typer.Typer) -> None:
 
         Writes NAME.mean.tif, NAME.registration.npz and NAME.frames.csv into the folder.
         """
-        from napari_apgan.io.tables import save_text
+        from napari_apgan.io.tables import save_file
         from napari_apgan.io.tiffs import tiff_bytes
         from napari_apgan.label.register import RegisterSettings
         from napari_apgan.label.register import register as find
@@ -64,11 +64,11 @@ def register(group: typer.Typer) -> None:
             mean = average(frames, found, progress=progress)
         output.mkdir(parents=True, exist_ok=True)
         image = output / f"{series.stem}.mean.tif"
-        save_text(image, tiff_bytes(mean_pixels(mean), mean.frame.calibration, "YX"))
+        save_file(image, tiff_bytes(mean_pixels(mean), mean.frame.calibration, "YX"))
         path = output / f"{series.stem}.registration.npz"
         save_registration(path, found, first=first, noise=mean.noise)
         table = frames_table(found, first)
-        save_text(output / f"{series.stem}.frames.csv", table.to_csv(index=False))
+        save_file(output / f"{series.stem}.frames.csv", table.to_csv(index=False))
         sentence = registration_sentence(found)
         if as_json:
             rows = table.to_dict("records")
@@ -111,7 +111,7 @@ def register(group: typer.Typer) -> None:
     ) -> None:
         """Carry labels of a mean to the frames that show the atoms."""
         from napari_apgan.io import read_atoms, write_atoms
-        from napari_apgan.io.tables import save_text
+        from napari_apgan.io.tables import save_file
         from napari_apgan.label.carry_series import carry
         from napari_apgan.label.register_file import load_registration
         from napari_apgan.label.series import FramesOf, average
@@ -139,7 +139,7 @@ def register(group: typer.Typer) -> None:
             )
         write_atoms(result.transfer.atoms, output)
         if left_out is not None:
-            save_text(left_out, result.transfer.left_out.to_csv(index=False))
+            save_file(left_out, result.transfer.left_out.to_csv(index=False))
         if pairs is not None:
             _write_pairs(source, result, pairs)
         if as_json:

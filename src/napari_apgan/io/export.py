@@ -20,7 +20,7 @@ from napari_apgan.atoms import COLUMNS, conform, positions, with_calibration
 from napari_apgan.elements import SYMBOLS, Element, make_elements
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
-from napari_apgan.io.tables import atoms_to_csv, save_text
+from napari_apgan.io.tables import atoms_to_csv, save_file
 from napari_apgan.maps import output_map
 
 ExportKind = Literal["csv", "xyz", "cif", "hspy", "atomap", "napari"]
@@ -131,7 +131,7 @@ def export_atoms(
         image=image,
         name=target.name.split(".")[0] or "atoms",
     )
-    save_text(target, _writer(kind)(export))
+    save_file(target, _writer(kind)(export))
 
 
 def _writer(kind: str) -> Callable[[Export], str | bytes]:

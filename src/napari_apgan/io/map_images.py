@@ -19,7 +19,7 @@ from napari_apgan.names import safe_name
 
 from ._guard import existing_file, guarded
 from .maps import read_maps
-from .tables import save_text
+from .tables import save_file
 from .tiffs import tiff_bytes
 
 Map = NDArray[np.float32]
@@ -70,9 +70,9 @@ def write_rgb_map(
 
         out = io.BytesIO()
         Image.fromarray(picture).save(out, format="PNG")
-        save_text(target, out.getvalue())
+        save_file(target, out.getvalue())
     elif target.suffix.lower() in _TIFF:
-        save_text(target, _rgb_tiff(picture, calibration or Calibration()))
+        save_file(target, _rgb_tiff(picture, calibration or Calibration()))
     else:
         raise UserError(f"{target.name}: a coloured map is written as .png or .tif.")
 
@@ -120,7 +120,7 @@ def write_channel_files(
         raise UserError("Two elements would be written to one file: rename one of them.")
     for path, channel in zip(paths, channels, strict=True):
         data = tiff_bytes(np.asarray(channel, dtype=np.float32), calibration or Calibration(), "YX")
-        save_text(path, data)
+        save_file(path, data)
     return paths
 
 

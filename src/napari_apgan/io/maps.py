@@ -15,7 +15,7 @@ import tifffile
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration
 from napari_apgan.io._guard import existing_file, explain, guarded
-from napari_apgan.io.tables import save_text
+from napari_apgan.io.tables import save_file
 from napari_apgan.io.tiffs import tiff_bytes
 
 
@@ -56,7 +56,7 @@ def write_maps(
         _write_zarr(target, maps if maps.ndim == 4 else maps[None], elements, calibration)
         return
     image = np.asarray(maps, dtype=np.float32)
-    save_text(target, tiff_bytes(image, calibration, "CYX", labels=elements))
+    save_file(target, tiff_bytes(image, calibration, "CYX", labels=elements))
 
 
 def _write_zarr(target: Path, maps: Any, elements: Sequence[str], calibration: Calibration) -> None:

@@ -21,7 +21,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, Frame, Missing
 from napari_apgan.io._guard import explain
 from napari_apgan.io.images import READABLE, open_source
-from napari_apgan.io.tables import atoms_to_csv, read_atoms, save_text
+from napari_apgan.io.tables import atoms_to_csv, read_atoms, save_file
 from napari_apgan.io.tiffs import tiff_bytes
 from napari_apgan.regions import Region
 
@@ -273,6 +273,6 @@ def write_pairs(pairs: Sequence[Pair], folder: str | os.PathLike[str]) -> None:
             missing="nan",
             simulation=pair.simulation,
         )
-        save_text(root / f"{pair.name}.csv", atoms_to_csv(pair.atoms))
-        save_text(root / f"{pair.name}.json", about.model_dump_json(indent=2))
-        save_text(root / f"{pair.name}.tif", tiff_bytes(image, pair.frame.calibration, "YX"))
+        save_file(root / f"{pair.name}.csv", atoms_to_csv(pair.atoms))
+        save_file(root / f"{pair.name}.json", about.model_dump_json(indent=2))
+        save_file(root / f"{pair.name}.tif", tiff_bytes(image, pair.frame.calibration, "YX"))

@@ -107,7 +107,7 @@ def write_atoms(
     UserError
         When the table is incomplete or the file cannot be written.
     """
-    save_text(Path(path), atoms_to_csv(table, comments))
+    save_file(Path(path), atoms_to_csv(table, comments))
 
 
 def atoms_to_csv(table: pd.DataFrame, comments: Sequence[str] = ()) -> str:
@@ -125,12 +125,12 @@ def atoms_to_csv(table: pd.DataFrame, comments: Sequence[str] = ()) -> str:
     return text.getvalue()
 
 
-def save_text(path: Path, content: str | bytes) -> None:
+def save_file(path: Path, content: str | bytes) -> None:
     """Write a file atomically; `UserError` when the system refuses."""
     try:
         write_atomically(path, content)
     except OSError as error:
-        raise UserError(f"{path} could not be written: {explain(error)}.") from error
+        raise UserError(f"{path} could not be written: {error.strerror or error}.") from error
 
 
 _ALWAYS = ("id", "element", "x_px", "y_px")

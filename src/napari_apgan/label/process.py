@@ -20,7 +20,7 @@ from napari_apgan.atoms import empty_atoms
 from napari_apgan.errors import UserError, fault_of
 from napari_apgan.frames import Frame, Source
 from napari_apgan.io.reference import open_reference
-from napari_apgan.io.tables import atoms_to_csv, read_atoms, save_text
+from napari_apgan.io.tables import atoms_to_csv, read_atoms, save_file
 from napari_apgan.serving import PROGRESS_INTERVAL, LineServer
 
 from .protocol import LANGUAGE, Progress, Ready, Request, SourceRef, TaskDone, TaskRequest
@@ -131,7 +131,7 @@ class Job:
     def give_table(self, name: str, table: pd.DataFrame) -> None:
         """Add an atom table to the answer."""
         path = self.out_dir / f"{name}.csv"
-        save_text(path, atoms_to_csv(table))
+        save_file(path, atoms_to_csv(table))
         self.files[name] = str(path)
 
     def give_image(self, name: str, image: NDArray[Any]) -> None:
@@ -139,7 +139,7 @@ class Job:
         buffer = io.BytesIO()
         np.save(buffer, image, allow_pickle=False)
         path = self.out_dir / f"{name}.npy"
-        save_text(path, buffer.getvalue())
+        save_file(path, buffer.getvalue())
         self.files[name] = str(path)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from napari_apgan.errors import UserError
-from napari_apgan.io.tables import save_text
+from napari_apgan.io.tables import save_file
 
 from .register import Registration
 
@@ -50,7 +50,7 @@ def save_registration(
         arrays["field_px"] = registration.field_px
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    save_text(path, buffer.getvalue())
+    save_file(path, buffer.getvalue())
 
 
 def load_registration(path: Path) -> tuple[Registration, int, float]:

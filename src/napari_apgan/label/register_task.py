@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_apgan.io.tables import save_text
+from napari_apgan.io.tables import save_file
 
 from .process import Job
 from .register import RegisterSettings, Registration, register
@@ -44,7 +44,7 @@ def run(job: Job) -> None:
     save_registration(path, registration, first=asked.first, noise=mean.noise)
     job.files["registration"] = str(path)
     table = job.out_dir / "frames.csv"
-    save_text(table, frames_table(registration, asked.first).to_csv(index=False))
+    save_file(table, frames_table(registration, asked.first).to_csv(index=False))
     job.files["frames"] = str(table)
     job.values = {
         "frames": len(registration),

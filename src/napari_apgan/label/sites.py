@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_apgan.atoms import empty_atoms, make_atoms
-from napari_apgan.io.tables import save_text
+from napari_apgan.io.tables import save_file
 
 if TYPE_CHECKING:
     from .landscape import Landscape
@@ -257,7 +257,7 @@ class Sites:
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         np.savez(buffer, **arrays)
-        save_text(path, buffer.getvalue())
+        save_file(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Sites:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_apgan.elements import Polarity
 from napari_apgan.io.reference import SourceRef
-from napari_apgan.io.tables import save_text
+from napari_apgan.io.tables import save_file
 from napari_apgan.regions import Region
 
 from .carry_series import carry
@@ -65,10 +65,10 @@ def run(job: Job) -> None:
     job.give_table("atoms", result.transfer.atoms)
     for name, table in (("left_out", result.transfer.left_out), ("frames", result.frames())):
         path = job.out_dir / f"{name}.csv"
-        save_text(path, table.to_csv(index=False))
+        save_file(path, table.to_csv(index=False))
         job.files[name] = str(path)
     regions = job.out_dir / "regions.json"
-    save_text(regions, CarriedRegions(frames=result.regions).model_dump_json())
+    save_file(regions, CarriedRegions(frames=result.regions).model_dump_json())
     job.files["regions"] = str(regions)
     job.sentence = result.sentence()
 

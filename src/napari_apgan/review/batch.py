@@ -11,10 +11,10 @@ from pathlib import Path
 from napari_apgan.errors import UserError
 from napari_apgan.frames import Calibration, Missing, Progress, Source
 from napari_apgan.io import read_pairs
+from napari_apgan.io.tables import save_file
 from napari_apgan.models.card import ModelCard, read_card, resolve_model
 from napari_apgan.predict.batch import predict_files
 from napari_apgan.predict.prediction import IsCancelled, Prediction
-from napari_apgan.settings import write_atomically
 
 from .ranking import REGION_PX, ReviewInput, ReviewItem, rank
 from .reference import Reference, load_reference, make_reference
@@ -123,10 +123,7 @@ def write_review(path: Path, items: Sequence[ReviewItem]) -> None:
         When the file cannot be written.
     """
     content = _as_csv(items) if path.suffix.lower() == ".csv" else _as_json(items)
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
+    save_file(path, content)
 
 
 def _as_json(items: Sequence[ReviewItem]) -> str:

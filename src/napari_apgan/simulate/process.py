@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_apgan import __version__
-from napari_apgan.errors import UserError
 from napari_apgan.io.reference import open_reference
-from napari_apgan.io.tables import atoms_to_csv, read_atoms, save_text
+from napari_apgan.io.tables import atoms_to_csv, read_atoms, save_file
 from napari_apgan.serving import PROGRESS_INTERVAL, LineServer
-from napari_apgan.settings import write_atomically
 
 from .ideal import Ideal, draw_ideal, drawn_settings, sampling_of
 from .pairs import SimulatedPair, record_pair, simulate_pairs, write_simulated
@@ -190,15 +188,10 @@ def _imaged(settings: SimulationSettings) -> str:
 def _write_preview(made: SimulatedPair, folder: Path) -> None:
     frame = made.pair.frame
     image = np.where(frame.valid, frame.data, np.float32(np.nan))
-    try:
-        write_atomically(folder / IMAGE_FILE, _npy(image))
-        write_atomically(folder / EXPECTED_FILE, _npy(made.expected))
-    except OSError as error:
-        raise UserError(
-            f"The preview could not be written to {folder}: {error.strerror or error}."
-        ) from error
-    save_text(folder / ATOMS_FILE, atoms_to_csv(made.pair.atoms))
-    save_text(folder / VACANCIES_FILE, atoms_to_csv(made.vacancies))
+    save_file(folder / IMAGE_FILE, _npy(image))
+    save_file(folder / EXPECTED_FILE, _npy(made.expected))
+    save_file(folder / ATOMS_FILE, atoms_to_csv(made.pair.atoms))
+    save_file(folder / VACANCIES_FILE, atoms_to_csv(made.vacancies))
 
 
 def _npy(image: NDArray[np.float32]) -> bytes:

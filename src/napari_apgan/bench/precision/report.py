@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_apgan.bench.training import table
 from napari_apgan.errors import UserError
-from napari_apgan.settings import write_atomically
+from napari_apgan.io.tables import save_file
 
 from .interfaces import ROWS
 from .methods.by_name import TITLES
@@ -333,7 +333,4 @@ def write_between_markers(path: Path, content: str) -> None:
     # The first line is indented: it is the command.
     body = content.rstrip().lstrip("\n")
     new = f"{text[: begin + len(BEGIN)]}\n{body}\n{text[end:]}"
-    try:
-        write_atomically(path, new)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
+    save_file(path, new)
