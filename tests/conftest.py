@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,38 @@ def real_data() -> Path:
     if not (folder / "README.md").exists():
         pytest.skip(f"the folder of real images is not at {folder}")
     return folder
+
+
+CIF = """data_{name}
+_cell_length_a {a}
+_cell_length_b {a}
+_cell_length_c {a}
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M '{group}'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+{sites}
+"""
+
+
+def cubic_cif(path: Path, a: float, sites: Sequence[tuple], group: str = "P 1") -> Path:
+    """Write a cube of `a` angstrom and its sites: element, x, y, z and, if not 1, occupancy."""
+    lines = [
+        f"{element}{k} {element} {x} {y} {z} {occupancy[0] if occupancy else 1}"
+        for k, (element, x, y, z, *occupancy) in enumerate(sites)
+    ]
+    path.write_text(CIF.format(name=path.stem, a=a, group=group, sites="\n".join(lines)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_cif() -> Callable[..., Path]:
+    """Write a crystallographic file; test modules cannot import this one."""
+    return cubic_cif

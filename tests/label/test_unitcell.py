@@ -14,37 +14,13 @@ from napari_apgan.measure import match
 from napari_apgan.simulate import EXAMPLES, simulate_pair
 from napari_apgan.simulate.settings import changed
 
-CIF = """data_{name}
-_cell_length_a {a}
-_cell_length_b {a}
-_cell_length_c {a}
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-_symmetry_space_group_name_H-M 'P 1'
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-{sites}
-"""
-
-
-def write(folder, name, a, sites):
-    path = folder / f"{name}.cif"
-    lines = [f"{s}{k} {s} {x} {y} {z}" for k, (s, x, y, z) in enumerate(sites)]
-    path.write_text(CIF.format(name=name, a=a, sites="\n".join(lines)))
-    return path
-
 
 @pytest.fixture
-def strontium_titanate(tmp_path):
+def strontium_titanate(write_cif, tmp_path):
     pytest.importorskip("ase")
     sites = [("Sr", 0, 0, 0), ("Ti", 0.5, 0.5, 0.5)]
     sites += [("O", 0.5, 0.5, 0), ("O", 0.5, 0, 0.5), ("O", 0, 0.5, 0.5)]
-    return write(tmp_path, "srtio3", 3.905, sites)
+    return write_cif(tmp_path / "srtio3.cif", 3.905, sites)
 
 
 def test_sites_get_the_elements_of_the_file(strontium_titanate):
@@ -62,11 +38,11 @@ def test_sites_get_the_elements_of_the_file(strontium_titanate):
     ).mean() > 0.98
 
 
-def test_columns_closer_than_the_image_resolves_are_joined_and_said(tmp_path):
+def test_columns_closer_than_the_image_resolves_are_joined_and_said(write_cif, tmp_path):
     pytest.importorskip("ase")
     fcc = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
     sites = [("Ga", *p) for p in fcc.tolist()] + [("As", *p) for p in (fcc + 0.25).tolist()]
-    structure = project_structure(write(tmp_path, "gaas", 5.653, sites), (1, 1, 0))
+    structure = project_structure(write_cif(tmp_path / "gaas.cif", 5.653, sites), (1, 1, 0))
     blurred = changed(
         EXAMPLES["gaas-110"],
         {"pixel_size_pm": 40.0, "shape": (128, 128), "imaging": {"source_size_pm": 130.0}},

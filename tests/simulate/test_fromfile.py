@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +18,22 @@ from napari_apgan.simulate.structures.fromfile import FileSettings, build_file, 
 
 REACH_PM = 2000.0
 
-CIF = """data_mixed
-_cell_length_a {a}
-_cell_length_b {a}
-_cell_length_c {a}
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-_symmetry_space_group_name_H-M 'P m -3 m'
-_symmetry_Int_Tables_number 221
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-_atom_site_occupancy
-Pb1 Pb 0 0 0 {lead}
-Sr1 Sr 0 0 0 {strontium}
-Ti1 Ti 0.5 0.5 0.5 1
-O1 O 0.5 0.5 0 1
-"""
-
 
 @pytest.fixture
 def ase() -> Any:
     return pytest.importorskip("ase")
+
+
+@pytest.fixture
+def mixed(ase: Any, write_cif: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """Write a perovskite that has two elements on one of its sites."""
+
+    def write(a: float, lead: float, strontium: float) -> Path:
+        cations = [("Pb", 0, 0, 0, lead), ("Sr", 0, 0, 0, strontium)]
+        others = [("Ti", 0.5, 0.5, 0.5), ("O", 0.5, 0.5, 0)]
+        return write_cif(tmp_path / "mixed.cif", a, cations + others, "P m -3 m")
+
+    return write
 
 
 @pytest.fixture
@@ -94,9 +85,10 @@ def test_the_same_part_of_a_crystal_is_not_always_in_the_middle(silicon: Path) -
     assert nearest.min() > 1
 
 
-def test_species_and_vacancies_of_partial_occupancy_are_drawn(ase: Any, tmp_path: Path) -> None:
-    path = tmp_path / "mixed.cif"
-    path.write_text(CIF.format(a=3.93, lead=0.6, strontium=0.3))
+def test_species_and_vacancies_of_partial_occupancy_are_drawn(
+    mixed: Callable[..., Path],
+) -> None:
+    path = mixed(a=3.93, lead=0.6, strontium=0.3)
     specimen = build(path, thickness_nm=30.0)
     cations = np.isin(specimen.number, [82, 38])
     assert (specimen.number[cations] == 82).mean() == pytest.approx(2 / 3, abs=0.03)
@@ -208,12 +200,10 @@ def test_a_molecule_shows_atoms_where_they_stand_alone(ase: Any, tmp_path: Path)
     assert (np.bincount(specimen.column) == 1).all()
 
 
-def test_a_file_is_read_anew_when_it_changes(ase: Any, tmp_path: Path) -> None:
-    path = tmp_path / "mixed.cif"
-    path.write_text(CIF.format(a=3.93, lead=1.0, strontium=0.0))
+def test_a_file_is_read_anew_when_it_changes(mixed: Callable[..., Path]) -> None:
+    path = mixed(a=3.93, lead=1.0, strontium=0.0)
     assert set(read_structure(path).occupancy.ravel().tolist()) == {0.0, 1.0}
-    path.write_text(CIF.format(a=4.1234, lead=0.25, strontium=0.5))
-    again = read_structure(path)
+    again = read_structure(mixed(a=4.1234, lead=0.25, strontium=0.5))
     assert again.cell_pm[0, 0] == pytest.approx(412.34)
     assert again.occupancy.max(axis=1).min() == pytest.approx(0.5)
 

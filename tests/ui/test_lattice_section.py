@@ -19,24 +19,8 @@ from napari_apgan.ui.lattice_names import first_guess
 pytestmark = pytest.mark.gui
 
 
-#: Heavy atoms at the corners of a cube of 320 pm, lighter ones in its middle.
-CIF = """data_bazr
-_cell_length_a 3.2
-_cell_length_b 3.2
-_cell_length_c 3.2
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-_symmetry_space_group_name_H-M 'P 1'
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-Ba1 Ba 0 0 0
-Zr1 Zr 0.5 0.5 0.5
-"""
+#: Heavy atoms at the corners of a cube, lighter ones in its middle.
+SITES = [("Ba", 0, 0, 0), ("Zr", 0.5, 0.5, 0.5)]
 PICKS = ((40, 40), (56, 40), (40, 56))
 
 
@@ -186,9 +170,10 @@ def test_places_with_labels_are_skipped_and_a_sublattice_may_stay_out(scene, sec
     assert "Sr" in [e.name for e in workbench.desk.elements]
 
 
-def test_a_structure_file_says_what_the_sites_hold(scene, section, tmp_path, monkeypatch, qtbot):
-    path = tmp_path / "bazr.cif"
-    path.write_text(CIF)
+def test_a_structure_file_says_what_the_sites_hold(
+    scene, section, write_cif, tmp_path, monkeypatch, qtbot
+):
+    path = write_cif(tmp_path / "bazr.cif", 3.2, SITES)
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
     press(section.form.structure)
     proposed(section, qtbot)
