@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_apgan.atoms import make_atoms, positions
-from napari_apgan.demo import run_demo, user
+from napari_apgan.demo import run_demo, story, user
 from napari_apgan.errors import UserError
 from napari_apgan.project import Project
 from napari_apgan.regions import Region
@@ -18,9 +19,11 @@ from napari_apgan.simulate import make_sample
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """The demonstration, run once with a few seconds of training."""
+    """The demonstration, run once on smaller frames with a few seconds of training."""
     folder, said = tmp_path_factory.mktemp("demo") / "apgan-demo", []
-    run_demo(folder, minutes=0.07, say=said.append)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(story, "make_sample", partial(make_sample, shape=(160, 160)))
+        run_demo(folder, minutes=0.07, say=said.append)
     return folder, said
 
 
@@ -29,7 +32,7 @@ def test_it_labels_trains_scores_sends_back_and_trains_again(done: tuple[Path, l
     result = json.loads((folder / "result.json").read_text())
     for score in (result["first"], result["second"]):
         assert {e["name"] for e in score["elements"]} >= {"Pb", "Sr", "Ti"}
-        assert score["overall"]["n_true"] > 1000
+        assert score["overall"]["n_true"] > 600, "not those of all three frames"
         assert score["no_information"]["rmse_pm"]["value"] > 0
     with Project.open(folder / "demo.apgan", read_only=True) as project:
         assert [r.number for r in project.rounds] == [1, 2]
