@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -55,9 +57,14 @@ TORCH_ALLOWED = {
 }
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path, *, top_only: bool = False) -> Iterator[str]:
     """Absolute names of everything a module imports (TYPE_CHECKING blocks aside)."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     for node in tree.body if top_only else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -114,53 +121,87 @@ def test_imports_point_downwards() -> None:
     assert not upward
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "napari_apgan.models",
-        "napari_apgan.models.presets",
-        "napari_apgan.models.card",
-        "napari_apgan.models.bundled",
-        "napari_apgan.simulate.zoo",
-        "napari_apgan.train",
-        "napari_apgan.train.launcher",
-        "napari_apgan.train.runfolder",
-        "napari_apgan.train.prepare",
-        "napari_apgan.predict",
-        "napari_apgan.predict.protocol",
-        "napari_apgan.predict.files",
-        "napari_apgan.simulate",
-        "napari_apgan.simulate.protocol",
-        "napari_apgan.simulate.examples",
-        "napari_apgan.simulate.process",
-        "napari_apgan.simulate.stream",
-        "napari_apgan.train.streaming",
-        "napari_apgan.label.protocol",
-        "napari_apgan.label.process",
-        "napari_apgan.review",
-        "napari_apgan.review.ranking",
-        "napari_apgan.project",
-        "napari_apgan.cli",
-    ],
-)
-def test_what_the_window_uses_leaves_torch_and_qt_out(module: str) -> None:
-    code = (
-        f"import sys, {module}; "
-        "bad = {'torch', 'napari', 'qtpy', 'PyQt6', 'PySide6'} & set(sys.modules); "
-        "sys.exit(f'imported {bad}' if bad else 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+#: What the window imports, and may bring neither torch nor Qt.
+OF_THE_WINDOW = [
+    "napari_apgan.models",
+    "napari_apgan.models.presets",
+    "napari_apgan.models.card",
+    "napari_apgan.models.bundled",
+    "napari_apgan.simulate.zoo",
+    "napari_apgan.train",
+    "napari_apgan.train.launcher",
+    "napari_apgan.train.runfolder",
+    "napari_apgan.train.prepare",
+    "napari_apgan.predict",
+    "napari_apgan.predict.protocol",
+    "napari_apgan.predict.files",
+    "napari_apgan.simulate",
+    "napari_apgan.simulate.protocol",
+    "napari_apgan.simulate.examples",
+    "napari_apgan.simulate.process",
+    "napari_apgan.simulate.stream",
+    "napari_apgan.train.streaming",
+    "napari_apgan.label.protocol",
+    "napari_apgan.label.process",
+    "napari_apgan.review",
+    "napari_apgan.review.ranking",
+    "napari_apgan.project",
+    "napari_apgan.cli",
+]
+
+#: What it shows while it opens; abTEM and ASE alone would take seconds.
+FORMS = ["napari_apgan.simulate.protocol", "napari_apgan.train.prepare"]
+
+#: Imports each module as if it were the first of the package, and says what has come with it.
+#: Other packages stay: the first module that brings one answers for it, and so does every later.
+TRY_IMPORTS = """
+import importlib, json, sys
+
+modules, watched = json.loads(sys.argv[1])
+brought = {}
+for module in modules:
+    for name in [n for n in sys.modules if n.split(".")[0] == "napari_apgan"]:
+        del sys.modules[name]
+    try:
+        importlib.import_module(module)
+        brought[module] = sorted(set(watched) & set(sys.modules))
+    except Exception as error:
+        brought[module] = [repr(error)]
+print(json.dumps(brought))
+"""
 
 
-@pytest.mark.parametrize("module", ["napari_apgan.simulate.protocol", "napari_apgan.train.prepare"])
-def test_forms_of_the_simulation_wait_for_no_engine(module: str) -> None:
-    """The window shows them while it opens; abTEM and ASE alone would take seconds."""
-    code = (
-        f"import sys, {module}; "
-        "slow = {'abtem', 'ase', 'scipy.ndimage', 'scipy.sparse', 'scipy.spatial'}; "
-        "bad = slow & set(sys.modules); "
-        "sys.exit(f'imported {bad}' if bad else 0)"
+def brought_by(modules: list[str], watched: list[str]) -> dict[str, list[str]]:
+    """Return which of the watched packages were there after each of the modules."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRY_IMPORTS, json.dumps([modules, watched])],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def heavy_imports() -> dict[str, list[str]]:
+    return brought_by(OF_THE_WINDOW, ["torch", "napari", "qtpy", "PyQt6", "PySide6"])
+
+
+@pytest.fixture(scope="module")
+def slow_imports() -> dict[str, list[str]]:
+    return brought_by(FORMS, ["abtem", "ase", "scipy.ndimage", "scipy.sparse", "scipy.spatial"])
+
+
+@pytest.mark.parametrize("module", OF_THE_WINDOW)
+def test_what_the_window_uses_leaves_torch_and_qt_out(
+    module: str, heavy_imports: dict[str, list[str]]
+) -> None:
+    assert heavy_imports[module] == []
+
+
+@pytest.mark.parametrize("module", FORMS)
+def test_forms_of_the_simulation_wait_for_no_engine(
+    module: str, slow_imports: dict[str, list[str]]
+) -> None:
+    assert slow_imports[module] == []
