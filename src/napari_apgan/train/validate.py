@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from napari_apgan.atoms import positions
@@ -42,13 +41,34 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """Atoms read from one frame's maps at the lowest threshold, and its truth."""
+class _Channel:
+    """One element's atoms in a frame: those labelled, those read at the lowest threshold."""
 
-    atoms: pd.DataFrame
+    true: NDArray[np.float64]
+    found: NDArray[np.float64]
+    probability: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read from one frame's maps, element by element, and its truth."""
+
+    channels: tuple[_Channel, ...]
     mask: NDArray[np.bool_]
-    found: pd.DataFrame
     tolerance_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """Labelled, predicted and matched atoms (columns) by element (rows), and the errors in px."""
+
+    counts: NDArray[np.int64]
+    errors: NDArray[np.float64]
+
+    @property
+    def f1(self) -> float:
+        """Of all elements together."""
+        return _f1(*self.counts.sum(axis=0).tolist())
 
 
 def worth(score: HeldOutScore, loss: float, f1: float | None = None) -> float:
@@ -119,21 +139,23 @@ def validate(
         calibrator.add(
             found, measure_spread(maps, names, found, radii), atoms, inside, tolerance_px
         )
-        reads.append(_Read(atoms, inside, found, tolerance_px))
+        channels = tuple(
+            _Channel(positions(true), positions(one), one["probability"].to_numpy(np.float64))
+            for true, one in (
+                (atoms[atoms["element"] == n], found[found["element"] == n]) for n in names
+            )
+        )
+        reads.append(_Read(channels, inside, tolerance_px))
     loss = float(np.average([v for v, _ in losses], weights=[n for _, n in losses]))
     tolerance = float(np.mean([read.tolerance_px for read in reads]))
-    scores = [_score(reads, names, t, tolerance, card, split) for t in THRESHOLDS]
+    tallies = [[_tally(read, float(t)) for read in reads] for t in THRESHOLDS]
+    scores = [_score(row, names, tolerance, card, split) for row in tallies]
     f1 = np.array([s.f1 for s in scores])
     # True and predicted atoms are about as many.
     doubt = doubt_of(float(f1.max()), 2 * scores[0].n_atoms)
     if card.by_contrast:
         # Frames of all kinds: one with few atoms, or none, counts as much as one with a thousand.
-        f1 = np.array(
-            [
-                np.mean([_score([r], names, t, tolerance, card, split).f1 for r in reads])
-                for t in THRESHOLDS
-            ]
-        )
+        f1 = np.array([np.mean([tally.f1 for tally in row]) for row in tallies])
         doubt = 0.0
     slope, offset = calibrator.probability()
     chosen = choose_threshold(f1, doubt, slope, offset)
@@ -164,31 +186,32 @@ def _box(mask: NDArray[np.bool_], margin: int, shape: tuple[int, int]) -> tuple[
     )
 
 
+def _tally(read: _Read, threshold: float) -> _Tally:
+    """Count in one frame; a match counts where its labelled atom lies inside the mask."""
+    counts = np.zeros((len(read.channels), 3), dtype=np.int64)
+    errors: list[NDArray[np.float64]] = []
+    for k, channel in enumerate(read.channels):
+        a, b = channel.found[channel.probability >= threshold], channel.true
+        i, j = match(a, b, read.tolerance_px)
+        b_counts, a_counts = atoms_in(b, read.mask), atoms_in(a, read.mask)
+        a_counts[i] = b_counts[j]
+        kept = b_counts[j]
+        counts[k] = b_counts.sum(), a_counts.sum(), kept.sum()
+        errors.append(np.hypot(*(a[i] - b[j])[kept].T))
+    return _Tally(counts, np.concatenate(errors))
+
+
 def _score(
-    reads: Sequence[_Read],
+    tallies: Sequence[_Tally],
     names: Sequence[str],
-    threshold: float,
     tolerance_px: float,
     card: ModelCard,
     split: Split,
 ) -> HeldOutScore:
-    """Count over all frames; a match counts where its labelled atom lies inside the mask."""
-    # Rows: elements; columns: labelled, predicted, matched.
-    counts = np.zeros((len(names), 3), dtype=np.int64)
-    errors: list[NDArray[np.float64]] = []
-    for read in reads:
-        found = read.found[read.found["probability"] >= threshold]
-        for k, name in enumerate(names):
-            a = positions(found[found["element"] == name])
-            b = positions(read.atoms[read.atoms["element"] == name])
-            i, j = match(a, b, read.tolerance_px)
-            b_counts, a_counts = atoms_in(b, read.mask), atoms_in(a, read.mask)
-            a_counts[i] = b_counts[j]
-            kept = b_counts[j]
-            counts[k] += b_counts.sum(), a_counts.sum(), kept.sum()
-            errors.append(np.hypot(*(a[i] - b[j])[kept].T))
+    """Add up what was counted in the frames."""
+    counts = np.sum([tally.counts for tally in tallies], axis=0)
     true, predicted, matched = counts.sum(axis=0).tolist()
-    error = np.concatenate(errors) if errors else np.empty(0)
+    error = np.concatenate([tally.errors for tally in tallies])
     rms = float(np.sqrt(np.mean(error**2))) if len(error) else None
     precision, recall = matched / max(predicted, 1), matched / max(true, 1)
     return HeldOutScore(
