@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,19 @@ import pytest
 os.environ.setdefault("QT_API", "pyqt6")
 os.environ.setdefault("PYTEST_QT_API", os.environ["QT_API"])
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="apgan-napari-")) / "settings.yaml")
+
+# Before torch is: threads that spin while they wait cost as much as those that work.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Torch sums in the same order everywhere, and leaves the other core to the other tests.
+
+    What trains or measures in this process may have set more.
+    """
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

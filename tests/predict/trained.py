@@ -50,12 +50,7 @@ def trained_model() -> Model:
         pixel_size_pm=PIXEL_PM,
         normalisation=NORMALISATION,
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the same sums in the same order on every machine
-    try:
-        return _train(card, pairs, radius)
-    finally:
-        torch.set_num_threads(threads)
+    return _train(card, pairs, radius)
 
 
 def _train(card: ModelCard, pairs: Sequence[Pair], radius: float) -> Model:

@@ -150,7 +150,6 @@ def test_contrast_and_likeness_are_those_inside_the_mask() -> None:
 
 
 def test_a_training_made_to_fail_says_so(prepare: Any, tmp_path: Path) -> None:
-    torch.set_num_threads(1)
     run_dir = tmp_path / "run"
     recipe = {
         "weights": {"adversarial": 1e4, "ssim": 0.0, "psnr": 0.0},

@@ -29,11 +29,6 @@ from .test_training import shrink, train
 RGB: dict[str, Any] = {"options": {"blocks": 1, "channels": 4}, "receptive_field_px": 23}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def settings(**more: Any) -> RunSettings:
     usual = {"preset": "paper", "coding": "rgb", "network": RGB, "steps": 4, "recipe": TINY}
     return RunSettings(device="cpu", threads=1, **usual | more)

@@ -26,11 +26,6 @@ from .conftest import TINY, lattice_pair
 Prepare = Callable[..., RunFile]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def shrink(run_dir: Path) -> None:
     """Give a prepared `paper` run a network of a few weights; everything else stays."""
     run = RunFile.read(run_dir)

@@ -149,7 +149,7 @@ def test_everything_takes_no_training_set(tmp_path: Path):
 
 def test_only_a_model_of_the_same_atoms_is_trained_on_at_a_lower_rate(tmp_path: Path):
     def rate(name: str, init: str) -> float:
-        settings = RunSettings(init=init, steps=1, recipe=TINY)
+        settings = RunSettings(init=init, steps=1, device="cpu", threads=1, recipe=TINY)
         prepare_run([lattice_pair()], tmp_path / name, settings, ELEMENTS)
         with closing(EventLog(tmp_path / name / "events.jsonl")) as log:
             training = Training(tmp_path / name, log, lambda: False)
