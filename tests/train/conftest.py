@@ -16,7 +16,7 @@ from napari_apgan.elements import Element, make_elements
 from napari_apgan.frames import Calibration, make_frame
 from napari_apgan.io.pairs import Pair
 from napari_apgan.regions import Region
-from napari_apgan.train import RunFile, RunSettings, Trainer, launch, prepare_run
+from napari_apgan.train import RunFile, RunSettings, Trainer, launch, loop, prepare_run
 
 ELEMENTS = make_elements(["Pb", "Ti"])
 
@@ -90,6 +90,15 @@ def prepare() -> Prepare:
         return prepare_run(chosen, run_dir, RunSettings(**settings), ELEMENTS)
 
     return make
+
+
+@pytest.fixture
+def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let trainings in this process end without learning the usual kernel, most of their work.
+
+    What it is, and that a training leaves it on the card, has tests of its own.
+    """
+    monkeypatch.setattr(loop, "usual_of", lambda *_: None)
 
 
 @pytest.fixture

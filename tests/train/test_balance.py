@@ -149,7 +149,7 @@ def test_contrast_and_likeness_are_those_inside_the_mask() -> None:
     assert look_at(real[:1], real[:1], mask[:1]).likeness is None
 
 
-def test_a_training_made_to_fail_says_so(prepare: Any, tmp_path: Path) -> None:
+def test_a_training_made_to_fail_says_so(prepare: Any, no_kernel: None, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     recipe = {
         "weights": {"adversarial": 1e4, "ssim": 0.0, "psnr": 0.0},

@@ -28,6 +28,8 @@ from napari_apgan.train.streaming import StreamCrops, _place
 
 from .conftest import TINY, lattice_pair
 
+pytestmark = pytest.mark.usefixtures("no_kernel")
+
 STREAM = changed(
     EXAMPLES["graphene"], {"shape": (64, 96), "structure": {"holes": 0, "lines": "none"}}
 )

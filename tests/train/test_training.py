@@ -23,6 +23,8 @@ from napari_apgan.train.steps import Learner
 
 from .conftest import TINY, lattice_pair
 
+pytestmark = pytest.mark.usefixtures("no_kernel")
+
 Prepare = Callable[..., RunFile]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from napari_apgan.models.card import read_card
 from napari_apgan.predict.answer import kernel_for
 from napari_apgan.regions import Region
 from napari_apgan.train.begin import first_card
-from napari_apgan.train.events import EventLog
+from napari_apgan.train.events import Done, EventLog, Stopped
 from napari_apgan.train.loop import Training
 from napari_apgan.train.runfile import EVENTS_FILE
 from napari_apgan.train.usual import usual_of
@@ -73,17 +74,16 @@ def test_experimental_frames_go_before_simulated_ones() -> None:
     assert usual_of([simulated, real], ELEMENTS) == usual_of([real], ELEMENTS)
 
 
-def test_a_finished_training_has_it_on_its_card(tmp_path, prepare: Prepare) -> None:
-    prepare(tmp_path, [lattice_pair(size=96)])
-    log = EventLog(tmp_path / EVENTS_FILE)
-    try:
-        Training(tmp_path, log, lambda: False).run()
-    finally:
-        log.close()
-    card = read_card(tmp_path)
-    assert card.kernel is not None
-    assert kernel_for(lattice_pair().frame, card, {"Pb"}) is not None
-    assert kernel_for(lattice_pair().frame, card, {"Pb", "unknown"}) is None
+def test_a_training_has_it_on_its_card_whether_stopped_or_done(tmp_path, prepare: Prepare) -> None:
+    prepare(tmp_path, [lattice_pair(size=96)], steps=2)
+    for stopped in (True, False):
+        with closing(EventLog(tmp_path / EVENTS_FILE)) as log:
+            training = Training(tmp_path, log, lambda now=stopped: now, resume=not stopped)
+            assert isinstance(training.run(), Stopped if stopped else Done)
+        card = read_card(tmp_path)
+        assert card.kernel is not None
+        assert kernel_for(lattice_pair().frame, card, {"Pb"}) is not None
+        assert kernel_for(lattice_pair().frame, card, {"Pb", "unknown"}) is None
 
 
 def test_it_follows_the_pixel_size_of_the_frame(tmp_path, prepare: Prepare) -> None:

@@ -27,6 +27,8 @@ from napari_apgan.train.warmstart import copy_weights
 
 from .conftest import ELEMENTS, TINY, lattice_pair
 
+pytestmark = pytest.mark.usefixtures("no_kernel")
+
 SMALL = ZooSettings(shape=(72, 72), crystals=0.0)
 
 
