@@ -112,7 +112,7 @@ def test_the_loop_from_pairs_to_a_score(
 ) -> None:
     run_dir, out = tmp_path / "run", tmp_path / "out"
     trained = json.loads(
-        stdout_of(capsys, "train", pairs_folder, "-o", run_dir, "--steps", "12", "--json")
+        stdout_of(capsys, "train", pairs_folder, "-o", run_dir, "--steps", "4", "--json")
     )
     assert trained["event"] == "done"
     assert (run_dir / "best.safetensors").is_file()

@@ -51,7 +51,9 @@ def test_positions_are_offered_beside_those_of_the_map(unseen, prediction):
 
 
 def test_on_a_clear_frame_refined_positions_are_nearer_the_truth_than_the_map():
-    pair = make_sample(seed=8, n_frames=1, pixel_size_pm=PIXEL_PM, snr=1000, jitter=False)[0]
+    pair = make_sample(
+        seed=8, n_frames=1, shape=(160, 160), pixel_size_pm=PIXEL_PM, snr=1000, jitter=False
+    )[0]
     errors = []
     for refine in (True, False):
         atoms = predict_frame(trained_model(), pair.frame, refine=refine, device="cpu").atoms

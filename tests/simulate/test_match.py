@@ -99,7 +99,11 @@ def test_labelled_graphene_tells_whether_atoms_are_dark():
 def test_without_labels_the_contrast_tells_the_sign_of_the_defocus(c1_nm):
     settings = changed(
         EXAMPLES["graphene"],
-        {"imaging": {"aberrations": {"c1_nm": c1_nm, "c3_um": -15.0}}, "variety": 0.0},
+        {
+            "imaging": {"aberrations": {"c1_nm": c1_nm, "c3_um": -15.0}},
+            "shape": (160, 160),
+            "variety": 0.0,
+        },
     )
     lens = settings.imaging.aberrations.model_copy(update={"c1_nm": -c1_nm})
     wrong = settings.imaging.model_copy(update={"aberrations": lens})
