@@ -228,6 +228,7 @@ def put_away(workbench: Workbench) -> None:
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     QApplication.processEvents()
     gc.collect()
+    gc.freeze()  # modules and caches that came with this workbench
 
 
 @pytest.fixture
