@@ -10,12 +10,14 @@ is handed on (`tools/start.py test tests/io -x`).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes.util
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,41 +118,68 @@ def test(python: Path, options: list[str]) -> int:
     return test_everything(python, options)
 
 
-def test_everything(python: Path, options: list[str]) -> int:
-    """Run the window's tests, in a process without torch, beside all the others.
+#: The tests in parts, each in a process of its own: those of the window must not meet torch. The
+#: last, the longest of the window's, begins when either of the others has ended.
+LOOP = "tests/ui/test_loop_end_to_end.py"
+PARTS = {
+    "core": ["--ignore=tests/ui"],
+    "window": ["tests/ui", f"--ignore={LOOP}"],
+    "loop": [LOOP],
+}
+NO_TESTS = 5  # pytest's code where the options leave none
 
-    Each has a core to itself; what the window's tests print is shown when both are through.
-    """
+
+def test_everything(python: Path, options: list[str]) -> int:
+    """Run all parts; what covers them is put together at the end."""
     covered = any(option.startswith("--cov") for option in options)
     if covered:
         options = [o for o in options if not o.startswith("--cov-report")] + ["--cov-report="]
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    parts = {name: ROOT / f".coverage.{name}" for name in ("window", "core")}
-
-    def surroundings(name: str) -> dict[str, str]:
-        return os.environ | ({"COVERAGE_FILE": str(parts[name])} if covered else {})
-
-    command = [*with_screen(), str(python), "-m", "pytest", "tests/ui", *options]
-    print("$", *command, "&", flush=True)
-    with tempfile.TemporaryFile() as said:
-        window = subprocess.Popen(
-            command, cwd=ROOT, stdout=said, stderr=said, env=surroundings("window")
-        )
-        try:
-            core = run(
-                python, "-m", "pytest", "--ignore=tests/ui", *options, env=surroundings("core")
-            )
-            window.wait()
-        finally:
-            if window.poll() is None:
-                window.terminate()
-        said.seek(0)
-        sys.stdout.buffer.write(said.read())
-        sys.stdout.flush()
+    codes = run_parts(python, options)
     if covered:
-        run(python, "-m", "coverage", "combine", *parts.values())
+        run(python, "-m", "coverage", "combine", *(ROOT / data_of(name) for name in PARTS))
         run(python, "-m", "coverage", "report")
-    return window.returncode or core
+    failed = [code for code in codes if code not in (0, NO_TESTS)]
+    return failed[0] if failed else min(codes)
+
+
+def data_of(part: str) -> str:
+    """Return the name of a part's coverage file."""
+    return f".coverage.{part}"
+
+
+def run_parts(python: Path, options: list[str]) -> list[int]:
+    """Run the parts two at a time, which have a core each, and return their exit codes.
+
+    What the core's tests print is shown at once, what the window's do when all are through.
+    """
+    waiting, codes = list(PARTS), []
+    running: list[subprocess.Popen[bytes]] = []
+    with contextlib.ExitStack() as stack:
+        said = {n: stack.enter_context(tempfile.TemporaryFile()) for n in PARTS if n != "core"}
+        try:
+            while waiting or running:
+                while waiting and len(running) < 2:
+                    name = waiting.pop(0)
+                    command = [str(python), "-m", "pytest", *PARTS[name], *options]
+                    if name in said:  # of the window
+                        command = with_screen() + command
+                    print("$", *command, "&", flush=True)
+                    there, out = os.environ | {"COVERAGE_FILE": data_of(name)}, said.get(name)
+                    running.append(
+                        subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, env=there)
+                    )
+                time.sleep(0.2)
+                codes += [p.returncode for p in running if p.poll() is not None]
+                running = [p for p in running if p.returncode is None]
+        finally:
+            for process in running:
+                process.terminate()
+        for file in said.values():
+            file.seek(0)
+            sys.stdout.buffer.write(file.read())
+            sys.stdout.flush()
+    return codes
 
 
 def main() -> int:
