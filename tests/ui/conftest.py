@@ -19,7 +19,7 @@ from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QProgressBar
+from qtpy.QtWidgets import QApplication
 from safetensors.numpy import save_file
 
 from napari_apgan.elements import Element
@@ -155,19 +155,6 @@ def _helper_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.setattr(predict_overlay, "WARM_MS", 3_600_000)
     monkeypatch.setattr(train_doubts, "PAUSE_MS", 3_600_000)
-
-
-@pytest.fixture(autouse=True)
-def _bars_keep_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let bars that know no end stand still.
-
-    Each step of their animation draws the whole window anew, without a graphics card here: while
-    a test waits for a helper it would take the core that the helper needs.
-    """
-    set_range = QProgressBar.setRange
-    monkeypatch.setattr(
-        QProgressBar, "setRange", lambda bar, low, high: set_range(bar, low, high or low + 1)
-    )
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,12 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QLabel,
-    QProgressBar,
     QPushButton,
     QSlider,
     QWidget,
 )
 
+from .busy_bar import BusyBar
 from .widgets import column_in, heading, hint, row
 
 Way = Literal["network", "spots", "rings"]
@@ -125,8 +125,7 @@ class DetectBox(QWidget):
         self.take = QPushButton("Take this advice")
         self.take.clicked.connect(lambda _=False: self.advice_taken.emit())
         self.advice = hint()
-        self.bar = QProgressBar()
-        self.bar.setRange(0, 0)
+        self.bar = BusyBar()
         self.bar.setMaximumHeight(6)
         self.bar.setTextVisible(False)
         self.cancel = QPushButton("Cancel")
@@ -190,15 +189,14 @@ class DetectBox(QWidget):
     def set_state(self, state: str, *, cancel: bool = False) -> None:
         """Show ``idle``, ``busy`` (perhaps with a button to cancel) or ``candidates``."""
         self.cancel.setVisible(cancel)
-        self.bar.setRange(0, 0)
+        self.bar.show_progress(0, 0)
         self.busy.setVisible(state == "busy")
         self.find.setEnabled(state != "busy")
         self.candidates.setVisible(state == "candidates")
 
     def set_progress(self, done: int, total: int, text: str) -> None:
         """Show how far the search is; a total of 0 says that nobody knows."""
-        self.bar.setRange(0, total)
-        self.bar.setValue(done)
+        self.bar.show_progress(done, total)
         self.say(text)
 
     def set_count(self, shown: int, found: int, element: str) -> None:

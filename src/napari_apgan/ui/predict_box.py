@@ -9,7 +9,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QMenu,
-    QProgressBar,
     QSizePolicy,
     QSlider,
     QToolButton,
@@ -18,6 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_apgan.project import Session
 
+from .busy_bar import BusyBar
 from .predict_overlay import Predictions
 from .widgets import column_in, row, text_button
 
@@ -65,7 +65,7 @@ class PredictBox(QWidget):
             "frame is predicted again for it, which takes no longer than before."
         )
         self.uncertainty.clicked.connect(predictions.set_uncertain)
-        self.bar = QProgressBar()
+        self.bar = BusyBar()
         self.bar.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.cancel = text_button("Cancel", predictions.cancel, "Finished frames are kept")
         self._busy = QWidget()
@@ -79,7 +79,7 @@ class PredictBox(QWidget):
         line.setStretch(1, 1)
         layout.addLayout(line)
         layout.addWidget(self._busy)
-        predictions.progressed.connect(self._on_progress)
+        predictions.progressed.connect(self.bar.show_progress)
         predictions.busy_changed.connect(self._busy.setVisible)
         predictions.changed.connect(self.refresh)
         self.refresh()
@@ -110,8 +110,3 @@ class PredictBox(QWidget):
             return
         (y0, x0), (y1, x1) = np.asarray(image.corner_pixels)[:, -2:]
         self._predictions.predict_frame((float(x0), float(y0), float(x1) + 1, float(y1) + 1))
-
-    def _on_progress(self, done: int, total: int, text: str) -> None:
-        self.bar.setRange(0, total)  # 0 of 0 is Qt's way to say "busy"
-        self.bar.setValue(done)
-        self.bar.setFormat(text.replace("%", "%%"))

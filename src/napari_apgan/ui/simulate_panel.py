@@ -11,7 +11,6 @@ from qtpy.QtGui import QGuiApplication, QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QProgressBar,
     QPushButton,
     QSizePolicy,
     QSpinBox,
@@ -28,6 +27,7 @@ from napari_apgan.simulate.examples import DESCRIPTIONS, EXAMPLES
 from napari_apgan.simulate.protocol import Matched, Previewed
 from napari_apgan.simulate.settings import SimulationSettings
 
+from .busy_bar import BusyBar
 from .simulate_forms import SimulationForms
 from .simulate_picture import FramePicture, middle, side_by_side
 from .simulate_set import free_seed
@@ -86,8 +86,7 @@ class SimulatePanel(QWidget):
         )
         self.said = hint()
         self.forms = SimulationForms()
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(True)
+        self.bar = BusyBar()
         self.cancel_button = QPushButton("Cancel")
         self.count = QSpinBox()
         self.count.setRange(1, 2000)
@@ -131,7 +130,7 @@ class SimulatePanel(QWidget):
         simulator.ready.connect(lambda there: self.forms.set_multislice(there=there))
         simulator.previewed.connect(self._on_previewed)
         simulator.matched.connect(self._on_matched)
-        simulator.progressed.connect(self._on_progress)
+        simulator.progressed.connect(self.bar.show_progress)
         simulator.ended.connect(self._on_ended)
         simulator.failed.connect(self._on_failed)
         simulator.busy_changed.connect(lambda _on: self._show_busy())
@@ -270,11 +269,6 @@ class SimulatePanel(QWidget):
         similarity = reply.match.get("similarity")
         lead = f"Similarity {similarity:.2f} of 1. " if isinstance(similarity, float) else ""
         self._say(lead + " ".join(sentences))
-
-    def _on_progress(self, done: int, total: int, text: str) -> None:
-        self.bar.setRange(0, max(total, 0))
-        self.bar.setValue(done)
-        self.bar.setFormat(text)
 
     def _on_ended(self, _sentence: str) -> None:
         self._show_busy()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QProgressBar, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
+from .busy_bar import BusyBar
 from .label_helper import LabelTask
 from .widgets import row, text_button
 
@@ -18,7 +19,7 @@ class TaskBar(QWidget):
 
     def __init__(self, task: LabelTask) -> None:
         super().__init__()
-        self.bar = QProgressBar()
+        self.bar = BusyBar()
         self.bar.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.cancel = text_button("Cancel", task.cancel, "Nothing is changed by it")
         line = row(self.bar, self.cancel)
@@ -36,6 +37,4 @@ class TaskBar(QWidget):
         self.setVisible(busy)
 
     def _move(self, done: int, total: int, what: str) -> None:
-        self.bar.setRange(0, total)  # 0 of 0 is Qt's way to say "busy"
-        self.bar.setValue(done)
-        self.bar.setFormat(f"{what} %p %" if total else what)
+        self.bar.show_progress(done, total, f"{what} %p %" if total else what)
