@@ -15,7 +15,7 @@ def register(bench: typer.Typer) -> None:
 
     @bench.command()
     def fits(
-        frames: Annotated[int, typer.Option(min=1, help="Frames of each case.")] = 4,
+        frames: Annotated[int, typer.Option(min=1, help="Frames of each case.")] = 16,
         side: Annotated[int, typer.Option(min=96, help="Side of a frame in px.")] = 224,
         cases: Annotated[str, typer.Option(help="Such as single,tailed; by default all.")] = "",
         atomap: Annotated[

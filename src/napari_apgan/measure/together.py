@@ -32,6 +32,12 @@ HELD_LONGER = 3
 LEARNING_ROUNDS = 6
 #: Rounds with everything open from which on something unlisted is an atom or nothing.
 GAP_ROUNDS = 2
+#: Rounds with everything open from which on the kernel is learned with amplitudes that like ones
+#: hold but loosely, and their spread. Held as like as they are, they leave what they differ by to
+#: the kernel, and weak atoms are drawn back to their sites; freed from the start, unlisted atoms
+#: spoil the kernel.
+ALIKE_ROUNDS = 3
+LOOSE_SPREAD = 0.1
 FINAL_ROUNDS = 2
 #: So much of what trend and atoms take in a step is not offered to the background: the best of a
 #: few on multilayers and graphene.
@@ -153,7 +159,10 @@ def fit_together(
     rounds = held_rounds + (0 if held else LEARNING_ROUNDS)
     for number in range(rounds):
         fixed = number < held_rounds
-        step = Step(scene, state, weight, _known(state, atoms, spacing, fixed), learn)
+        known_now = _known(state, atoms, spacing, fixed)
+        if learn and number >= held_rounds + ALIKE_ROUNDS:
+            known_now = _loosened(known_now)
+        step = Step(scene, state, weight, known_now, learn)
         change = step.solve(DAMPING)
         residual = _left(step, change)
         state = step.moved(change, LONGEST_STEP * width)
@@ -285,6 +294,13 @@ def _known(state: State, atoms: Atoms, spacing: float, fixed: bool) -> Known:
     if fixed:
         hold = np.full(len(hold), 1e8)
     return Known(atoms.anchor, hold, usual, 1.0 / spread**2)
+
+
+def _loosened(known: Known) -> Known:
+    """Let amplitudes differ at least by the loose spread."""
+    size = np.maximum(np.abs(known.amplitude), 1e-6)
+    most = 1.0 / (LOOSE_SPREAD * size) ** 2
+    return replace(known, amplitude_precision=np.minimum(known.amplitude_precision, most))
 
 
 def _absent(state: State, atoms: Atoms) -> Bools:
