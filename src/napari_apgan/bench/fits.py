@@ -265,7 +265,8 @@ def _judge(
     seconds: float,
 ) -> Line:
     """Compare with the truth."""
-    error, bound, sigma, moved, kind, number, failed, n = [], [], [], [], [], [], 0, 0
+    error, bound, sigma, moved, kind, failed, n = [], [], [], [], [], 0, 0
+    number: list[NDArray[np.intp]] = []
     for one, limit, found in zip(made, bounds, fitted, strict=True):
         truth = positions(one.atoms)
         margin, side = MARGIN_WIDTHS * WIDTH_PX, one.frame.shape[0]

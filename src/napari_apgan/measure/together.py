@@ -15,9 +15,18 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
+from .alike import (
+    MISSED_AMPLITUDE,
+    Atoms,
+    absent_of,
+    known_of,
+    loosened,
+    usual_amplitudes,
+    with_filled_gaps,
+)
 from .beyond import continue_lattice, lattice_gaps, lattice_windows
 from .fisher import Correlations, local_covariances, own_blocks
-from .joint import MOST_LEVERAGE, Known, Scene, State, Step, middle
+from .joint import MOST_LEVERAGE, Scene, State, Step, middle
 from .kernels import Kernel, Profile
 
 Floats = NDArray[np.float64]
@@ -33,11 +42,9 @@ LEARNING_ROUNDS = 6
 #: Rounds with everything open from which on something unlisted is an atom or nothing.
 GAP_ROUNDS = 2
 #: Rounds with everything open from which on the kernel is learned with amplitudes that like ones
-#: hold but loosely, and their spread. Held as like as they are, they leave what they differ by to
-#: the kernel, and weak atoms are drawn back to their sites; freed from the start, unlisted atoms
-#: spoil the kernel.
+#: hold but loosely. Held as like as they are, they leave what they differ by to the kernel, and
+#: weak atoms are drawn back to their sites; freed from the start, unlisted atoms spoil the kernel.
 ALIKE_ROUNDS = 3
-LOOSE_SPREAD = 0.1
 FINAL_ROUNDS = 2
 #: So much of what trend and atoms take in a step is not offered to the background: the best of a
 #: few on multilayers and graphene.
@@ -46,55 +53,19 @@ LEFT_BY_TREND, LEFT_BY_ATOMS = 0.5, 0.25
 DAMPING = 1e-3
 #: Largest step in one round, in widths.
 LONGEST_STEP = 0.3
-#: Part of the usual amplitude that something unlisted needs to count as an atom, its significance,
-#: and the part of the kernel that the frame must show.
-MISSED_AMPLITUDE = 0.5
+#: Significance that something unlisted needs to count as an atom, and the part of its kernel that
+#: the frame must show.
 MISSED_SIGMAS = 5.0
 MISSED_SEEN = 0.3
 #: Elements of less than this part of the height of the strongest are looked for in gaps of the
 #: lattice from the start.
 WEAK = 0.5
-#: Below this part of the amplitude around it an atom is not there.
-ABSENT = 0.3
-#: The same beside the strongest of the same element around it.
-BESIDE_STRONG = 0.15
-#: Like atoms from whose amplitudes the usual one is taken, and its least spread.
-NEIGHBOURS = 9
-LEAST_SPREAD = 0.03
-#: Uncertainty of a continued lattice in nearest distances, and of the amplitude there.
-OUTSIDE_PLACE = 0.08
-OUTSIDE_AMPLITUDE = 0.2
 #: Pixels' variance is never taken below this part of the mean one.
 LEAST_VARIANCE = 0.2
 #: Atoms of an element whose errors stand for all while the kernel is learned.
 SAMPLE = 150
 #: Nearest distances within which neighbours count for the errors.
 REACH_OF_NEIGHBOURS = 3.3
-
-
-@dataclass(frozen=True, slots=True)
-class Atoms:
-    """Which atoms there are besides what is fitted: (N,) arrays.
-
-    `free`: with nothing known of the place; the others are said by the lattice. `absent`: listed,
-    but nothing shows there. `gap`: in the frame but not listed; maybe nothing stands there.
-    `anchor` (N, 2): where those that are not free stand.
-    """
-
-    free: Bools
-    absent: Bools
-    gap: Bools
-    anchor: Floats
-
-    def with_more(self, xy: Floats) -> Atoms:
-        """Add free atoms that are not listed."""
-        n = len(xy)
-        return Atoms(
-            np.concatenate([self.free, np.ones(n, bool)]),
-            np.concatenate([self.absent, np.zeros(n, bool)]),
-            np.concatenate([self.gap, np.ones(n, bool)]),
-            np.concatenate([self.anchor, xy]),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +130,9 @@ def fit_together(
     rounds = held_rounds + (0 if held else LEARNING_ROUNDS)
     for number in range(rounds):
         fixed = number < held_rounds
-        known_now = _known(state, atoms, spacing, fixed)
+        known_now = known_of(state, atoms, spacing, fixed)
         if learn and number >= held_rounds + ALIKE_ROUNDS:
-            known_now = _loosened(known_now)
+            known_now = loosened(known_now)
         step = Step(scene, state, weight, known_now, learn)
         change = step.solve(DAMPING)
         residual = _left(step, change)
@@ -172,27 +143,27 @@ def fit_together(
         if learn and fixed:
             state = _narrowest_first(state)
         if number >= min(held_rounds + GAP_ROUNDS, rounds) - 1:
-            state, atoms = _with_filled_gaps(state, atoms)
+            state, atoms = with_filled_gaps(state, atoms)
         if number >= held_rounds - 1 and not held:
-            atoms = replace(atoms, absent=_absent(state, atoms))
+            atoms = replace(atoms, absent=absent_of(state, atoms))
         if number == held_rounds and not held:
             state, atoms = _with_missed(scene, step, state, atoms, residual, weight, spacing)
     for number in range(0 if held else FINAL_ROUNDS):
         if number == 0 and learn:
-            step = Step(scene, state, weight, _known(state, atoms, spacing, False), False)
+            step = Step(scene, state, weight, known_of(state, atoms, spacing, False), False)
             state = _blurred(state, atoms, step, spacing)
-        step = Step(scene, state, weight, _known(state, atoms, spacing, False), False)
+        step = Step(scene, state, weight, known_of(state, atoms, spacing, False), False)
         change = step.solve(0.0)
         residual = _left(step, change)
         state = step.moved(change, LONGEST_STEP * width)
         state = replace(state, background=state.background + scene.smooth(residual))
         weight = scene.weight / _variance(step, residual, atoms)
-    step = Step(scene, state, weight, _known(state, atoms, spacing, False), False)
+    step = Step(scene, state, weight, known_of(state, atoms, spacing, False), False)
     residual = (scene.image - step.model) * scene.weight
     variance = _variance(step, residual, atoms)
     step.weight = scene.weight / variance
     covariance = _errors(step, spacing)
-    usual = _usual(state, atoms)[0]
+    usual = usual_amplitudes(state, atoms)[0]
     return Together(scene, state, atoms, usual, variance, residual, covariance, _told(step))
 
 
@@ -257,67 +228,6 @@ def _begin(
 def _narrowest_first(state: State) -> State:
     """Let the profile be that of the narrowest element, which no blur can make from wider ones."""
     return replace(state, blur=state.blur - state.blur.min())
-
-
-def _usual(state: State, atoms: Atoms) -> tuple[Floats, Floats]:
-    """Return the amplitude of like atoms around each atom, and how much it differs among them."""
-    usual, spread = np.empty(len(state.xy)), np.empty(len(state.xy))
-    for e in range(len(state.blur)):
-        own = state.element == e
-        good = np.flatnonzero(own & atoms.free & ~atoms.absent)
-        if not len(good):
-            good = np.flatnonzero(own)
-        if not len(good):
-            continue
-        count = min(NEIGHBOURS, len(good))
-        near = cKDTree(state.xy[good]).query(state.xy[own], k=list(range(1, count + 1)))[1]
-        usual[own] = np.median(state.amplitude[good][near], axis=1)
-        around = usual[good] if good.size else usual[own]
-        scatter = 1.4826 * float(np.median(np.abs(state.amplitude[good] - around)))
-        spread[own] = np.maximum(scatter, LEAST_SPREAD * np.abs(usual[own]))
-    return usual, spread
-
-
-def _known(state: State, atoms: Atoms, spacing: float, fixed: bool) -> Known:
-    """Return what holds the atoms: like amplitudes around them, and the lattice outside."""
-    usual, spread = _usual(state, atoms)
-    size = np.abs(usual) + 1e-6
-    if fixed:
-        spread = 0.5 * size
-    odd = (atoms.gap & ~atoms.free) | atoms.free & (
-        atoms.absent | (np.abs(state.amplitude - usual) > 4 * spread)
-    )
-    spread = np.where(atoms.free, spread, np.maximum(spread, OUTSIDE_AMPLITUDE * size))
-    spread = np.where(odd, 10 * size, spread)
-    hold = np.where(atoms.free, 0.0, 1.0 / (OUTSIDE_PLACE * spacing) ** 2)
-    hold = np.where(atoms.absent, 100.0, hold)
-    if fixed:
-        hold = np.full(len(hold), 1e8)
-    return Known(atoms.anchor, hold, usual, 1.0 / spread**2)
-
-
-def _loosened(known: Known) -> Known:
-    """Let amplitudes differ at least by the loose spread."""
-    size = np.maximum(np.abs(known.amplitude), 1e-6)
-    most = 1.0 / (LOOSE_SPREAD * size) ** 2
-    return replace(known, amplitude_precision=np.minimum(known.amplitude_precision, most))
-
-
-def _absent(state: State, atoms: Atoms) -> Bools:
-    """Say which listed atoms do not show, beside like ones or beside the strongest around.
-
-    Where half of a list stands on nothing, the usual amplitude says little.
-    """
-    usual = _usual(state, atoms)[0]
-    height = state.amplitude * np.sign(usual)
-    strong = np.zeros(len(usual))
-    for e in range(len(state.blur)):
-        own = np.flatnonzero((state.element == e) & atoms.free)
-        if len(own):
-            count = min(NEIGHBOURS, len(own))
-            near = cKDTree(state.xy[own]).query(state.xy[own], k=list(range(1, count + 1)))[1]
-            strong[own] = np.quantile(height[own][near], 0.9, axis=1)
-    return atoms.free & (height < np.maximum(ABSENT * np.abs(usual), BESIDE_STRONG * strong))
 
 
 def _variance(step: Step, residual: Image, atoms: Atoms) -> Image:
@@ -388,19 +298,6 @@ def _blurred(state: State, atoms: Atoms, step: Step, spacing: float) -> State:
         if own.any():
             blur[e] += float(np.median(error[own]))
     return replace(state, blur=blur)
-
-
-def _with_filled_gaps(state: State, atoms: Atoms) -> tuple[State, Atoms]:
-    """Keep what is not listed where an atom shows, as free as if it were; forget the rest."""
-    usual = _usual(state, atoms)[0]
-    filled = atoms.gap & (state.amplitude * np.sign(usual) > MISSED_AMPLITUDE * np.abs(usual))
-    keep = filled | ~atoms.gap
-    state = replace(
-        state, xy=state.xy[keep], amplitude=state.amplitude[keep], element=state.element[keep]
-    )
-    return state, Atoms(
-        (atoms.free | filled)[keep], atoms.absent[keep], atoms.gap[keep], atoms.anchor[keep]
-    )
 
 
 def _with_missed(
