@@ -3,7 +3,8 @@
 A kernel that is learned along with the positions comes out too sharp: with errors of variance σ²
 per axis in the positions, the sharp kernel ``K̂(k) exp(k² σ² / 2)`` on scattered atoms looks like
 the right one on the right places, and displacements shrink by as much. So the learned kernel is
-blurred by the σ² that the errors say, and the positions are fitted once more.
+blurred by the σ² that the errors say, and the positions are fitted once more. One that is drawn to
+a usual kernel stays as wide as that.
 """
 
 from __future__ import annotations
@@ -121,8 +122,6 @@ def fit_together(
     given = known or prior
     scene, state, atoms = _begin(image, valid, xy, element, amplitude, width, spacing, given)
     if known is None and prior is not None:
-        # A kernel that is learned comes out as sharp as its prior did, and is blurred afterwards.
-        state = _narrowest_first(state)
         scene.expect(state)
     learn = known is None
     weight = scene.weight / max(float(scene.image[valid].var()), 1e-12)
@@ -140,7 +139,7 @@ def fit_together(
         if number:
             state = replace(state, background=state.background + scene.smooth(residual))
             weight = scene.weight / _variance(step, residual, atoms)
-        if learn and fixed:
+        if learn and fixed and prior is None:
             state = _narrowest_first(state)
         if number >= min(held_rounds + GAP_ROUNDS, rounds) - 1:
             state, atoms = with_filled_gaps(state, atoms)
@@ -149,7 +148,7 @@ def fit_together(
         if number == held_rounds and not held:
             state, atoms = _with_missed(scene, step, state, atoms, residual, weight, spacing)
     for number in range(0 if held else FINAL_ROUNDS):
-        if number == 0 and learn:
+        if number == 0 and learn and prior is None:
             step = Step(scene, state, weight, known_of(state, atoms, spacing, False), False)
             state = _blurred(state, atoms, step, spacing)
         step = Step(scene, state, weight, known_of(state, atoms, spacing, False), False)
