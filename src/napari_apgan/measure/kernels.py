@@ -77,14 +77,13 @@ class Profile:
 
 
 def mean_kernel(kernels: Sequence[Kernel]) -> Kernel:
-    """Return the mean of kernels, on the basis of the first; blurs are counted from the least."""
+    """Return the mean of kernels, on the basis of the first."""
     profile = kernels[0].profile
     same = [k.on(profile) for k in kernels]
     names = sorted({name for k in same for name in k.blur_px2})
     blur = {}
     for name in names:
-        own = [k.blur_px2 for k in same if name in k.blur_px2]
-        blur[name] = float(np.mean([b[name] - min(b.values()) for b in own]))
+        blur[name] = float(np.mean([k.blur_px2[name] for k in same if name in k.blur_px2]))
     weights: Floats = np.mean([k.weights for k in same], axis=0)
     return Kernel(profile.with_harmonics(), weights, blur)
 
