@@ -7,9 +7,11 @@ M. Nord, P. E. Vullum, I. MacLaren, T. Tybell and R. Holmestad, Adv. Struct. Che
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from napari_apgan.atoms import positions, with_calibration
 from napari_apgan.bench.precision.bumps import filled
@@ -21,6 +23,8 @@ from napari_apgan.simulate.pairs import SimulatedPair
 from .log_gaussian import LogGaussianMethod
 from .method import ONLY, Answers, Lesson, timed
 from .others import import_program, quiet
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -73,11 +77,23 @@ def atomap_refined(
         sublattice = atomap.Sublattice(before, image=filled(frame, polarity))
         sublattice.find_nearest_neighbors()
         sublattice.refine_atom_positions_using_center_of_mass(show_progressbar=False)
+        moved = _kept_inside(sublattice, before, frame)
         if gaussians:
             sublattice.refine_atom_positions_using_2d_gaussian(show_progressbar=False)
+            moved = _kept_inside(sublattice, before, frame)
+    refined = peaks.assign(x_px=moved[:, 0], y_px=moved[:, 1])
+    return with_calibration(refined, frame.calibration)
+
+
+def _kept_inside(sublattice: Any, before: Floats, frame: Frame) -> Floats:
+    """Put atoms that are nowhere or off the frame back, and return where all are.
+
+    Centres of mass of a noisy patch around zero can be anything, and the Gaussians begin there.
+    """
     after = np.asarray(sublattice.atom_positions, dtype=np.float64)
     high = np.array([frame.shape[1], frame.shape[0]]) - 0.5
     good = (np.isfinite(after) & (after >= -0.5) & (after < high)).all(axis=1, keepdims=True)
-    moved = np.where(good, after, before)
-    refined = peaks.assign(x_px=moved[:, 0], y_px=moved[:, 1])
-    return with_calibration(refined, frame.calibration)
+    moved: Floats = np.where(good, after, before)
+    for atom, (x, y) in zip(sublattice.atom_list, moved, strict=True):
+        atom.pixel_x, atom.pixel_y = float(x), float(y)
+    return moved
