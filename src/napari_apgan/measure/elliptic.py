@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
 
 #: Parameters of an ellipse; the first four stand where those of a round Gaussian do.
 N_PARAMETERS = 6

@@ -21,8 +21,6 @@ from .kernels import Profile, blurred_stamps
 
 Floats = NDArray[np.float64]
 
-#: Largest step of an atom in one round, in widths of the peak.
-LONGEST_STEP = 0.25
 #: Conjugate gradients stop at this fraction of the first residual, or after this many rounds.
 CG_TOLERANCE = 0.02
 CG_ROUNDS = 30

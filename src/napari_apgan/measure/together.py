@@ -121,9 +121,11 @@ def fit_together(
     """
     given = known or prior
     scene, state, atoms = _begin(image, valid, xy, element, amplitude, width, spacing, given)
-    if known is None and prior is not None:
-        scene.expect(state)
     learn = known is None
+    # Learned from the frame alone, it comes out too sharp.
+    too_sharp = learn and prior is None
+    if learn and prior is not None:
+        scene.expect(state)
     weight = scene.weight / max(float(scene.image[valid].var()), 1e-12)
     held_rounds = HELD_ROUNDS + (HELD_LONGER if held or len(amplitude) > 1 else 0)
     rounds = held_rounds + (0 if held else LEARNING_ROUNDS)
@@ -139,7 +141,7 @@ def fit_together(
         if number:
             state = replace(state, background=state.background + scene.smooth(residual))
             weight = scene.weight / _variance(step, residual, atoms)
-        if learn and fixed and prior is None:
+        if too_sharp and fixed:
             state = _narrowest_first(state)
         if number >= min(held_rounds + GAP_ROUNDS, rounds) - 1:
             state, atoms = with_filled_gaps(state, atoms)
@@ -148,7 +150,7 @@ def fit_together(
         if number == held_rounds and not held:
             state, atoms = _with_missed(scene, step, state, atoms, residual, weight, spacing)
     for number in range(0 if held else FINAL_ROUNDS):
-        if number == 0 and learn and prior is None:
+        if number == 0 and too_sharp:
             step = Step(scene, state, weight, known_of(state, atoms, spacing, False), False)
             state = _blurred(state, atoms, step, spacing)
         step = Step(scene, state, weight, known_of(state, atoms, spacing, False), False)
