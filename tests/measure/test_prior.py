@@ -64,8 +64,9 @@ def test_too_few_atoms_have_no_usual_kernel():
     assert usual_kernel([(frame, make_atoms(np.array([[40.0, 40.0]]), "C"))]) is None
 
 
-def test_single_atoms_of_a_perfect_lattice_move_in_full_with_the_usual_kernel():
-    rng = np.random.default_rng(5)
+def gains_of_single_atoms(seed):
+    """Return the gain of displaced atoms of a perfect lattice, without and with a usual kernel."""
+    rng = np.random.default_rng(seed)
     labelled = []
     for _ in range(2):
         xy = square_lattice()
@@ -85,9 +86,14 @@ def test_single_atoms_of_a_perfect_lattice_move_in_full_with_the_usual_kernel():
         seen, true = (positions(refined) - xy[listed])[moved[listed]], shift[moved]
         return (seen * true).sum() / (true**2).sum()
 
-    own, drawn = gain(refine(frame, start)), gain(refine(frame, start, prior=prior))
-    assert drawn == pytest.approx(1.0, abs=0.03)
-    assert abs(drawn - 1) < 0.7 * abs(own - 1)
+    return gain(refine(frame, start)), gain(refine(frame, start, prior=prior))
+
+
+def test_single_atoms_of_a_perfect_lattice_move_in_full_with_the_usual_kernel():
+    off = np.array([gains_of_single_atoms(seed) for seed in (5, 6, 7)]) - 1
+    own, drawn = np.sqrt((off**2).mean(axis=0))
+    assert drawn < 0.03
+    assert drawn < 0.7 * own
 
 
 def test_a_usual_kernel_leaves_nothing_of_the_peaks_in_the_residual():

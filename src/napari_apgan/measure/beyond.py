@@ -27,6 +27,8 @@ SAME = 0.3
 LEAST_OVERLAP = 0.6
 LEAST_VOTES = 0.6
 FEWEST_ATOMS = 12
+#: So many of the vectors between like atoms are where the search for translations begins.
+BEGUN_WITH = 1500
 #: No listed atom is nearer to a gap than this part of the nearest distance; a gap needs more votes,
 #: since at the edge of a hole nothing is missing.
 GAP_APART = 0.5
@@ -189,15 +191,17 @@ def _translations(xy: Floats, kind: Ints, shape: tuple[int, int], spacing: float
     vector = xy[pairs[:, 1]] - xy[pairs[:, 0]]
     vector = np.concatenate([vector, -vector])
     tree = cKDTree(vector)
-    count = tree.query_ball_point(vector, SAME * spacing, return_length=True)
-    left = np.ones(len(vector), dtype=bool)
+    # A translation that counts has many of the vectors, so that some are enough to begin with.
+    begin = vector[:: max(len(vector) // BEGUN_WITH, 1)]
+    count = tree.query_ball_point(begin, SAME * spacing, return_length=True)
+    left = np.ones(len(begin), dtype=bool)
     low, high = xy.min(axis=0) - 0.3 * spacing, xy.max(axis=0) + 0.3 * spacing
     found = []
     for number in np.argsort(-count):
         if not left[number] or count[number] < 0.25 * count.max():
             continue
-        members = tree.query_ball_point(vector[number], SAME * spacing)
-        left[tree.query_ball_point(vector[number], 2 * SAME * spacing)] = False
+        members = tree.query_ball_point(begin[number], SAME * spacing)
+        left &= np.hypot(*(begin - begin[number]).T) > 2 * SAME * spacing
         shift = np.median(vector[members], axis=0)
         members = tree.query_ball_point(shift, SAME * spacing)
         possible = ((xy + shift > low) & (xy + shift < high)).all(axis=1).sum()

@@ -91,7 +91,7 @@ class Canvas:
         ends = np.arange(len(xy) + 1) * (DEGREE + 1) ** 2
         made = [
             csr_array(
-                ((p[:, :, None] * q[:, None, :]).reshape(-1), pixel, ends),
+                ((p[:, :, None] * q[:, None, :]).astype(np.float32).reshape(-1), pixel, ends),
                 shape=(len(xy), rows * columns),
             )
             for p, q in ((wy, wx), (wy, sx), (sy, wx))

@@ -7,6 +7,7 @@ with all its tails or fringes, learned from the frame itself (:mod:`~.together`)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ from .fits import Fits
 from .jointly import Begin, fits_of, kernel_of, run, spacing_px
 from .kernels import Kernel, half_widths, mean_kernel
 from .local import fit_locally, left_in_discs
-from .pieces import fit_in_pieces, is_large, learn_from_part
+from .pieces import THREADS, fit_in_pieces, is_large, learn_from_part
 
 Floats = NDArray[np.float64]
 #: What single atoms are taken for: one profile of the frame for all, a Gaussian on a plane each, or
@@ -197,16 +198,19 @@ def usual_kernel(
     Kernel, or None
         When no frame has enough atoms.
     """
-    kernels = []
-    for frame, atoms in labelled:
-        if len(atoms) < FEWEST_FOR_A_KERNEL:
-            continue
+    enough = [(frame, atoms) for frame, atoms in labelled if len(atoms) >= FEWEST_FOR_A_KERNEL]
+
+    def learned(one: tuple[Frame, pd.DataFrame]) -> Kernel:
+        frame, atoms = one
         xy, elements, sign = positions(atoms), atoms["element"], _signs(atoms["element"], polarity)
         if is_large(frame.shape, len(xy)):
-            kernels.append(learn_from_part(frame, xy, elements, sign, spacing_px(xy)))
-        else:
-            begin = Begin.of(frame, elements, xy, sign)
-            kernels.append(kernel_of(run(begin, frame.valid, None, held=False), begin))
+            return learn_from_part(frame, xy, elements, sign, spacing_px(xy))
+        begin = Begin.of(frame, elements, xy, sign)
+        return kernel_of(run(begin, frame.valid, None, held=False), begin)
+
+    # Transforms and sparse products let other threads run.
+    with ThreadPoolExecutor(THREADS) as pool:
+        kernels = list(pool.map(learned, enough))
     return mean_kernel(kernels) if kernels else None
 
 

@@ -9,6 +9,7 @@ known beforehand, with the 3x3 blocks of the atoms and the block of the kernel a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -192,20 +193,32 @@ class Step:
 
     def _columns(self) -> Image:
         """Return derivatives by what all atoms share, (G, pixels): heights, basis, blurs, trend."""
+        columns = np.empty((self._n_shared(), *self.scene.image.shape), dtype=np.float32)
+        n_trend = len(self.scene.trends)
+        for column, hat in zip(columns[: len(columns) - n_trend], self._shared_hats(), strict=True):
+            column[:] = self.scene.canvas.inside(self.scene.canvas.back(hat))
+        columns[len(columns) - n_trend :] = self.scene.trends
+        return columns.reshape(len(columns), -1)
+
+    def _n_shared(self) -> int:
+        """Return how many parameters all atoms share."""
+        n_elements = len(self.state.blur)
+        kernel = len(self.scene.basis_hats) + n_elements - 1 if self.learn else 0
+        return n_elements - self.first_height + kernel + len(self.scene.trends)
+
+    def _shared_hats(self) -> Iterator[Hat]:
+        """Yield the transforms of the derivatives by heights, basis and blurs."""
         scene, state = self.scene, self.state
-        back, inside = scene.canvas.back, scene.canvas.inside
-        sources = zip(self.sources, self.hats, strict=True)
-        parts = [inside(back(source * hat)) for source, hat in sources][self.first_height :]
-        if self.learn:
-            common = sum(
-                s * scene.blurred(b) for s, b in zip(self.sources, state.blur, strict=True)
-            )
-            parts += [inside(back(common * hat)) for hat in scene.basis_hats]
-            for e in range(1, len(state.blur)):
-                wider = self.sources[e] * self.hats[e] * (-0.5 * scene.k2)
-                parts.append(inside(back(wider)))
-        parts += list(scene.trends)
-        return np.stack(parts).reshape(len(parts), -1)
+        sources = list(zip(self.sources, self.hats, strict=True))
+        for source, hat in sources[self.first_height :]:
+            yield source * hat
+        if not self.learn:
+            return
+        common = sum(s * scene.blurred(b) for s, b in zip(self.sources, state.blur, strict=True))
+        for hat in scene.basis_hats:
+            yield common * hat
+        for source, hat in sources[1:]:
+            yield source * hat * (-0.5 * scene.k2)
 
     def _priors(self) -> tuple[Floats, Floats]:
         """Return the precisions of all parameters, and their pull towards what is known."""
@@ -251,7 +264,8 @@ class Step:
 
     def transpose(self, image: Image) -> Floats:
         """Return Jᵀ W v."""
-        weighted = image * self.weight
+        # In double precision, the shared columns would be converted anew at each product.
+        weighted = (image * self.weight).astype(np.float32, copy=False)
         atoms = np.empty((3, self.n))
         for r, got in zip(
             self.rows, self.scene.read(self.places, self.hats, weighted), strict=True

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 #: Lags in px over which the correlation of the residuals is taken into account.
 LAGS = 4
-#: Part of what all pixels would tell about its place that an atom needs.
+#: Part of what the valid pixels usually tell about a place that they need to tell about an atom's.
 LEAST_TOLD = 0.25
 #: Amplitude over its standard error that a peak needs.
 LEAST_AMPLITUDE = 0.7
@@ -122,6 +122,7 @@ def fits_of(fit: Together, begin: Begin, sign: Floats) -> Fits:
     error = np.sqrt(np.maximum(covariance[:, 0, 0], 0))
     moved = np.hypot(*(xy - start).T)
     told = fit.told[:n]
+    told = told / max(float(np.median(told)), 1e-9)
     edge = np.array(fit.variance.shape[::-1]) - 1
     at_border = (np.minimum(start, edge - start) < 2.0 * width[:, None]).any(axis=1)
     reasons = (

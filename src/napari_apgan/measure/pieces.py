@@ -30,7 +30,7 @@ LARGEST_ATOMS = 8000
 LEARN_FROM = 2000
 TILE_ATOMS = 4000
 TILE_PX = 1024
-#: Tiles fitted at the same time; each takes about 100 MB.
+#: Tiles or frames fitted at the same time; each takes about 100 MB.
 THREADS = 2
 #: Neighbours in nearest distances that a tile takes along beyond the kernel's reach.
 NEIGHBOURS_ALONG = 3.0

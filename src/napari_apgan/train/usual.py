@@ -24,9 +24,10 @@ from napari_apgan.measure import match, usual_kernel
 from napari_apgan.models.card import UsualKernel
 from napari_apgan.regions import learn_mask
 
-#: So many areas with most atoms are fitted: one is enough on simulated graphene, and each takes
-#: some seconds at the end of a training.
-AREAS = 2
+#: So many areas with most atoms are fitted, each in some seconds at the end of a training. One is
+#: enough on simulated graphene; where several elements stand in each other's tails, and lenses
+#: differ among frames, two are not: weak columns of a multilayer then come out at 0.9.
+AREAS, AREAS_OF_SEVERAL = 2, 6
 #: An area with more than this part left out by other regions tells too little of tails.
 LEAST_FULL = 0.8
 #: What the network sees counts where so much of it and of the labels are one, within so many px.
@@ -60,7 +61,11 @@ def usual_of(
     real = [p for p in pairs if p.origin != "simulated"]
     areas = [area for pair in real or pairs for area in _areas(pair, {e.name for e in elements})]
     areas.sort(key=lambda a: -len(a[1]))
-    chosen = [(frame, _seen(frame, atoms, find)) for frame, atoms in areas[:AREAS]]
+    several = any(atoms["element"].nunique() > 1 for _, atoms in areas)
+    chosen = [
+        (frame, _seen(frame, atoms, find))
+        for frame, atoms in areas[: AREAS_OF_SEVERAL if several else AREAS]
+    ]
     learned = usual_kernel(chosen, polarity={e.name: e.polarity for e in elements})
     if learned is None or not np.isfinite(learned.weights).all():
         return None
