@@ -32,6 +32,8 @@ from .warmstart import copy_weights
 
 #: Seconds between two checkpoints.
 CHECKPOINT_EVERY_S = 30.0
+#: Said once the steps are done.
+LEARNS_KERNEL = "Looking at what single atoms are like in the training frames: some seconds more."
 
 
 class Training:
@@ -243,11 +245,12 @@ class Training:
         self.log.write(Checkpoint(step=self.progress.step, path=CHECKPOINT_FILE))
 
     def _add_kernel(self) -> None:
-        """Tell the best model what single atoms look like; seconds that early models go without."""
+        """Tell the best model what single atoms look like: some seconds, for the last one alone."""
         best = self.run_dir / BEST_FILE
         # Where elements are mere contrasts, frames of many materials have nothing in common.
         if not best.is_file() or self.card.by_contrast:
             return
+        self.log.write(Note(message=LEARNS_KERNEL))
         model = load_model(best)
 
         def find(frame: Frame) -> pd.DataFrame:
