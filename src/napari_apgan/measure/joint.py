@@ -28,6 +28,8 @@ CG_ROUNDS = 30
 #: How large a kernel's tail or fringe may be beyond two widths, and where it has fallen to 1 / e,
 #: as part of the reach.
 TAIL_SIZE, TAIL_DECAY = 0.1, 0.15
+#: How much wider an element may be than another, in squares of the width.
+BLUR_SIZE = 0.2
 #: How far a kernel may be from the expected one, as part of how large it may be without.
 NEAR_EXPECTED = 0.1
 #: By what part the heights of all atoms of an element may change together in one round.
@@ -242,13 +244,13 @@ class Step:
         tail = np.exp(-np.maximum(r - 2 * width, 0) / (TAIL_DECAY * scene.profile.reach_px))
         spread = np.where(r <= 2 * width, 1.0, TAIL_SIZE * tail)
         spread = np.where(scene.profile.orders > 0, 0.3 * spread, spread)
-        blur = np.full(len(state.blur) - 1, 1.0 / (0.2 * width**2) ** 2)
+        wider = np.full(len(state.blur) - 1, BLUR_SIZE * width**2)
         weights_off, blur_off = state.weights, state.blur[1:]
         if scene.expected is not None:
-            spread = NEAR_EXPECTED * spread
+            spread, wider = NEAR_EXPECTED * spread, NEAR_EXPECTED * wider
             weights_off = weights_off - scene.expected.weights
             blur_off = blur_off - scene.expected.blur[1:]
-        precision = np.concatenate([heights, 1.0 / spread**2, blur, small])
+        precision = np.concatenate([heights, 1.0 / spread**2, 1.0 / wider**2, small])
         return precision, -np.concatenate([0 * heights, weights_off, blur_off, state.trend])
 
     def split(self, vector: Floats) -> tuple[Floats, Floats]:

@@ -15,6 +15,9 @@ from napari_apgan.atoms import empty_atoms, make_atoms
 from napari_apgan.errors import UserError
 from napari_apgan.maps import disc_coverage
 
+from .merged import part_merged
+from .patches import own_pixels, patches
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Map = NDArray[np.float32]
@@ -26,8 +29,6 @@ SMOOTHING = 0.4
 CHUNK = 1024
 #: A disc whose centre moves less (px) has found its place.
 SETTLED_PX = 1e-3
-#: Neighbours that may take pixels of an atom's patch; a ring of six and those behind it.
-NEIGHBOURS = 18
 BORDER_FLAG = "cut by the border"
 
 
@@ -41,11 +42,11 @@ def find_atoms(
 ) -> pd.DataFrame:
     """Read atoms from probability maps.
 
-    Each map is smoothed a little; its local maxima above the threshold are candidates. A solid
-    disc is then fitted to the map around each (centre and height, pixels shared out to the nearest
-    candidate), so that touching and overlapping discs keep their own centres, and discs cut by the
-    border are read from the part that is there. Candidates of any element closer together than one
-    disc radius are the same atom: the most probable one stays.
+    Each map is smoothed a little; its local maxima above the threshold are candidates, two where
+    discs have run into one. A solid disc is then fitted to the map around each (centre and height,
+    pixels shared out to the nearest candidate), so that touching and overlapping discs keep their
+    own centres, and discs cut by the border are read from the part that is there. Candidates of any
+    element closer together than one disc radius are the same atom: the most probable one stays.
 
     Parameters
     ----------
@@ -138,6 +139,9 @@ def read_channel(channel: Map, radius_px: float, threshold: float) -> tuple[Floa
     # Plateaus give several equal maxima; one of each cluster stays.
     keep = keep_most_probable(start, height, np.full(len(start), 0.75 * radius_px))
     start, height = start[keep], height[keep]
+    start = np.rint(part_merged(channel, start, height, radius_px))
+    cols, rows = start.astype(int).T
+    height = smooth[rows, cols].astype(np.float64)
     centre = fit_discs(channel, _parabola(smooth, start), radius_px)
     order = np.argsort(-height, kind="stable")
     return centre[order], np.clip(height[order], 0.0, 1.0)
@@ -210,14 +214,7 @@ def _fit_chunk(
     channel: Map, xy: Floats, tree: cKDTree, radius: float, reach: int, iterations: int
 ) -> Floats:
     """Fit the discs of one chunk; `tree` holds every start of the map."""
-    rows, cols = channel.shape
-    offset = np.arange(-reach, reach + 1)
-    base = np.rint(xy).astype(int)
-    px = base[:, 0, None] + offset[None, :]
-    py = base[:, 1, None] + offset[None, :]
-    inside = ((py >= 0) & (py < rows))[:, :, None] & ((px >= 0) & (px < cols))[:, None, :]
-    at = np.clip(py, 0, rows - 1)[:, :, None], np.clip(px, 0, cols - 1)[:, None, :]
-    value = channel[at].astype(np.float64)
+    px, py, inside, value = patches(channel, xy, reach)
     weight = inside & own_pixels(xy, px, py, tree)
     centre = xy.copy()
     moving = np.arange(len(xy))
@@ -261,30 +258,6 @@ def _step(
         [(yy * moment_x - xy * moment_y) * scale, (xx * moment_y - xy * moment_x) * scale], axis=1
     )
     return step
-
-
-def own_pixels(xy: Floats, px: NDArray[np.int_], py: NDArray[np.int_], tree: cKDTree) -> Bools:
-    """Return (N, L, K): whether a pixel of a patch is nearest to its own centre.
-
-    It is when it lies on the near side of the line halfway to each neighbour.
-    """
-    own = np.ones((len(xy), py.shape[1], px.shape[1]), dtype=bool)
-    if tree.n < 2:
-        return own
-    # A neighbour beyond twice the patch's corner takes none of its pixels.
-    reach = math.sqrt(2) * (px.shape[1] + 1)
-    nearest = tree.query(xy, k=min(NEIGHBOURS + 1, tree.n), distance_upper_bound=reach)
-    apart, which = (np.asarray(found) for found in nearest)
-    for k in range(1, apart.shape[1]):
-        near = np.flatnonzero(np.isfinite(apart[:, k]))
-        if not len(near):
-            break
-        to = tree.data[which[near, k]] - xy[near]
-        along_x = (px[near] - xy[near, :1]) * to[:, :1]
-        along_y = (py[near] - xy[near, 1:]) * to[:, 1:]
-        half = 0.5 * (to**2).sum(axis=1) + 1e-9
-        own[near] &= along_x[:, None, :] + along_y[:, :, None] <= half[:, None, None]
-    return own
 
 
 def keep_most_probable(xy: ArrayLike, probability: ArrayLike, radius: ArrayLike) -> Bools:

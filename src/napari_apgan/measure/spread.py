@@ -23,7 +23,8 @@ from scipy.spatial import cKDTree
 from napari_apgan.maps import disc_coverage
 
 from .calibration import ONE_SIGMA
-from .peaks import CHUNK, own_pixels
+from .patches import own_pixels
+from .peaks import CHUNK
 
 Floats = NDArray[np.float64]
 

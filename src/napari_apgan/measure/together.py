@@ -141,18 +141,15 @@ def fit_together(
         if number:
             state = replace(state, background=state.background + scene.smooth(residual))
             weight = scene.weight / _variance(step, residual, atoms)
-        if too_sharp and fixed:
-            state = _narrowest_first(state)
+        if too_sharp:
+            state = _narrowest_first(state) if fixed else _blurred(state, atoms, step, spacing)
         if number >= min(held_rounds + GAP_ROUNDS, rounds) - 1:
             state, atoms = with_filled_gaps(state, atoms)
         if number >= held_rounds - 1 and not held:
             atoms = replace(atoms, absent=absent_of(state, atoms))
         if number == held_rounds and not held:
             state, atoms = _with_missed(scene, step, state, atoms, residual, weight, spacing)
-    for number in range(0 if held else FINAL_ROUNDS):
-        if number == 0 and too_sharp:
-            step = Step(scene, state, weight, known_of(state, atoms, spacing, False), False)
-            state = _blurred(state, atoms, step, spacing)
+    for _ in range(0 if held else FINAL_ROUNDS):
         step = Step(scene, state, weight, known_of(state, atoms, spacing, False), False)
         change = step.solve(0.0)
         residual = _left(step, change)
