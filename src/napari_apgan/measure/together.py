@@ -42,9 +42,10 @@ HELD_LONGER = 3
 LEARNING_ROUNDS = 6
 #: Rounds with everything open from which on something unlisted is an atom or nothing.
 GAP_ROUNDS = 2
-#: Rounds with everything open from which on the kernel is learned with amplitudes that like ones
-#: hold but loosely. Held as like as they are, they leave what they differ by to the kernel, and
-#: weak atoms are drawn back to their sites; freed from the start, unlisted atoms spoil the kernel.
+#: Rounds with everything open from which on the kernel of several elements is learned with
+#: amplitudes that like ones hold but loosely. Held as like as they are, they leave what they differ
+#: by to the kernel, and weak atoms are drawn back to their sites; freed from the start, unlisted
+#: atoms spoil the kernel, and freed where all are alike, they draw back too (by 1 % in graphene).
 ALIKE_ROUNDS = 3
 FINAL_ROUNDS = 2
 #: So much of what trend and atoms take in a step is not offered to the background: the best of a
@@ -127,12 +128,13 @@ def fit_together(
     if learn and prior is not None:
         scene.expect(state)
     weight = scene.weight / max(float(scene.image[valid].var()), 1e-12)
-    held_rounds = HELD_ROUNDS + (HELD_LONGER if held or len(amplitude) > 1 else 0)
+    several = len(amplitude) > 1
+    held_rounds = HELD_ROUNDS + (HELD_LONGER if held or several else 0)
     rounds = held_rounds + (0 if held else LEARNING_ROUNDS)
     for number in range(rounds):
         fixed = number < held_rounds
         known_now = known_of(state, atoms, spacing, fixed)
-        if learn and number >= held_rounds + ALIKE_ROUNDS:
+        if learn and several and number >= held_rounds + ALIKE_ROUNDS:
             known_now = loosened(known_now)
         step = Step(scene, state, weight, known_now, learn)
         change = step.solve(DAMPING)
