@@ -28,9 +28,9 @@ LARGEST_PX = 1300 * 1300
 LARGEST_ATOMS = 8000
 #: Atoms from which a kernel is learned, and about how many a tile holds.
 LEARN_FROM = 2000
-TILE_ATOMS = 4000
+TILE_ATOMS = 8000
 TILE_PX = 1024
-#: Tiles or frames fitted at the same time; each takes about 100 MB.
+#: Tiles or frames fitted at the same time; each takes about 150 MB.
 THREADS = 2
 #: Neighbours in nearest distances that a tile takes along beyond the kernel's reach.
 NEIGHBOURS_ALONG = 3.0

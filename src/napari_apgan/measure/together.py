@@ -65,7 +65,7 @@ WEAK = 0.5
 #: Pixels' variance is never taken below this part of the mean one.
 LEAST_VARIANCE = 0.2
 #: Atoms of an element whose errors stand for all while the kernel is learned.
-SAMPLE = 150
+SAMPLE = 50
 #: Nearest distances within which neighbours count for the errors.
 REACH_OF_NEIGHBOURS = 3.3
 
