@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from .patches import own_pixels, patches
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 Map = NDArray[np.float32]
 
 #: Discs looked at together; bounds the memory.
@@ -28,6 +29,9 @@ SOLID = 0.5
 #: Probability in two discs that overlap, in discs, and how far apart they are at least, in radii.
 LEAST_MASS = 1.2
 LEAST_APART = 1.2
+#: Two discs in one are solid at so many radii from their common maximum, in one of so many
+#: directions.
+FARTHER, DIRECTIONS = 1.6, 8
 #: Variance across two discs, in that of a perfect one, and what the pixels add to it.
 MOST_ACROSS = 1.1
 PIXEL = 1 / 12
@@ -53,21 +57,31 @@ def part_merged(channel: Map, xy: Floats, height: Floats, radius_px: float) -> F
     if not len(xy):
         return xy
     tree = cKDTree(xy)
+    far = _reaches_far(channel, xy, height, radius_px)
+    long, level = xy[far], height[far]
     parts = [
-        _parted(channel, xy[k : k + CHUNK], height[k : k + CHUNK], tree, radius_px)
-        for k in range(0, len(xy), CHUNK)
+        _parted(channel, long[k : k + CHUNK], level[k : k + CHUNK], tree, radius_px)
+        for k in range(0, len(long), CHUNK)
     ]
-    return np.concatenate(parts)
+    return np.concatenate([xy[~far], *parts])
+
+
+def _reaches_far(channel: Map, xy: Floats, height: Floats, radius: float) -> Bools:
+    """Tell where the map is solid farther from a centre than one disc reaches; few are."""
+    angle = np.arange(DIRECTIONS) * 2 * math.pi / DIRECTIONS
+    ring = FARTHER * radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    limit = np.array(channel.shape[::-1]) - 1
+    x, y = np.clip(np.rint(xy[:, None] + ring), 0, limit).astype(int).transpose(2, 0, 1)
+    far: Bools = (channel[y, x] > SOLID * height[:, None]).any(axis=1)
+    return far
 
 
 def _parted(channel: Map, xy: Floats, height: Floats, tree: cKDTree, radius: float) -> Floats:
     px, py, inside, value = patches(channel, xy, math.ceil(REACH * radius))
     solid = inside & (value > SOLID * height[:, None, None])
-    # Few have more than one area: only those are measured.
+    solid &= own_pixels(xy, px, py, tree)
     area = math.pi * radius**2
-    many = np.flatnonzero(solid.sum(axis=(1, 2)) > LEAST_MASS * area)
-    px, py, solid = px[many], py[many], solid[many] & own_pixels(xy[many], px[many], py[many], tree)
-    mass = np.einsum("nij,nij->n", solid, value[many])
+    mass = np.einsum("nij,nij->n", solid, value)
     count = np.maximum(solid.sum(axis=(1, 2)), 1)
 
     def mean(x: Floats) -> Floats:
@@ -88,7 +102,5 @@ def _parted(channel: Map, xy: Floats, height: Floats, tree: cKDTree, radius: flo
     two = (mass > LEAST_MASS * area) & (apart > LEAST_APART * radius)
     two &= across < MOST_ACROSS * 0.25 * radius**2 + PIXEL
     half = 0.5 * apart[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    single = np.ones(len(xy), dtype=bool)
-    single[many[two]] = False
     pairs = np.concatenate([(centre - half)[two], (centre + half)[two]])
-    return np.concatenate([xy[single], np.clip(pairs, 0, np.array(channel.shape[::-1]) - 1)])
+    return np.concatenate([xy[~two], np.clip(pairs, 0, np.array(channel.shape[::-1]) - 1)])
