@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .patches import own_pixels, patches
+from .patches import CHUNK, own_pixels, patches
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Map = NDArray[np.float32]
 
-#: Discs looked at together; bounds the memory.
-CHUNK = 1024
 #: Two discs of one are looked for within so many radii.
 REACH = 3.0
 #: Of the height of the disc: what belongs to it.

@@ -11,13 +11,16 @@ from scipy.spatial import cKDTree
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int_]
-Map = NDArray[np.float32]
 
+#: Patches looked at together; bounds the memory.
+CHUNK = 1024
 #: Neighbours that may take pixels of an atom's patch; a ring of six and those behind it.
 NEIGHBOURS = 18
 
 
-def patches(channel: Map, xy: Floats, reach: int) -> tuple[Ints, Ints, Bools, Floats]:
+def patches(
+    channel: NDArray[np.floating], xy: Floats, reach: int
+) -> tuple[Ints, Ints, Bools, Floats]:
     """Cut a square of ``2 reach + 1`` px out of a map around each centre.
 
     Parameters

@@ -16,7 +16,7 @@ from napari_apgan.errors import UserError
 from napari_apgan.maps import disc_coverage
 
 from .merged import part_merged
-from .patches import own_pixels, patches
+from .patches import CHUNK, own_pixels, patches
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -25,8 +25,6 @@ Map = NDArray[np.float32]
 #: Width of the smoothing that precedes the search, as a fraction of the discs' radius: wide enough
 #: to bridge the ripples of a solid disc, narrow enough to part discs that overlap by half.
 SMOOTHING = 0.4
-#: Atoms read at once; bounds the memory of the fit.
-CHUNK = 1024
 #: A disc whose centre moves less (px) has found its place.
 SETTLED_PX = 1e-3
 BORDER_FLAG = "cut by the border"

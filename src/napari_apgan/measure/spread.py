@@ -23,8 +23,7 @@ from scipy.spatial import cKDTree
 from napari_apgan.maps import disc_coverage
 
 from .calibration import ONE_SIGMA
-from .patches import own_pixels
-from .peaks import CHUNK
+from .patches import CHUNK, own_pixels, patches
 
 Floats = NDArray[np.float64]
 
@@ -137,13 +136,8 @@ def _sums(
 def _sums_of_chunk(
     channel: NDArray[np.floating], xy: Floats, tree: cKDTree, radius: float, reach: int
 ) -> Floats:
-    rows, cols = channel.shape
-    offset = np.arange(-reach, reach + 1)
-    base = np.rint(xy).astype(int)
-    px, py = base[:, :1] + offset, base[:, 1:] + offset
-    inside = ((py >= 0) & (py < rows))[:, :, None] & ((px >= 0) & (px < cols))[:, None, :]
-    at = np.clip(py, 0, rows - 1)[:, :, None], np.clip(px, 0, cols - 1)[:, None, :]
-    p = np.clip(channel[at].astype(np.float64), 0.0, 1.0)
+    px, py, inside, value = patches(channel, xy, reach)
+    p = np.clip(value, 0.0, 1.0)
     disc = disc_coverage(px - xy[:, :1], py - xy[:, 1:], radius)
     drawn = disc * (1 - disc)
     unsure = p * (1 - p) * (inside & own_pixels(xy, px, py, tree))

@@ -2,9 +2,10 @@
 
 A kernel that is learned along with the positions comes out too sharp: with errors of variance σ²
 per axis in the positions, the sharp kernel ``K̂(k) exp(k² σ² / 2)`` on scattered atoms looks like
-the right one on the right places, and displacements shrink by as much. So the learned kernel is
-blurred by the σ² that the errors say, and the positions are fitted once more. One that is drawn to
-a usual kernel stays as wide as that.
+the right one on the right places, and displacements shrink by as much. So in each round the learned
+kernel is blurred by the σ² that the errors say; fitted with a kernel that is too sharp, positions
+would follow the noise, and sharpen it further. One that is drawn to a usual kernel stays as wide as
+that.
 """
 
 from __future__ import annotations

@@ -62,10 +62,8 @@ def usual_of(
     areas = [area for pair in real or pairs for area in _areas(pair, {e.name for e in elements})]
     areas.sort(key=lambda a: -len(a[1]))
     several = any(atoms["element"].nunique() > 1 for _, atoms in areas)
-    chosen = [
-        (frame, _seen(frame, atoms, find))
-        for frame, atoms in areas[: AREAS_OF_SEVERAL if several else AREAS]
-    ]
+    count = AREAS_OF_SEVERAL if several else AREAS
+    chosen = [(frame, _seen(frame, atoms, find)) for frame, atoms in areas[:count]]
     learned = usual_kernel(chosen, polarity={e.name: e.polarity for e in elements})
     if learned is None or not np.isfinite(learned.weights).all():
         return None
